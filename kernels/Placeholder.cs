@@ -1,0 +1,2 @@
+namespace GroupViT.Kernels;
+internal static class Placeholder;
