@@ -1,0 +1,120 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+using GroupViT.Kernels.Simd;
+
+namespace GroupViT.Kernels.Devices;
+
+/// <summary>The vector width that the CPU device uses.</summary>
+internal enum SimdLevel
+{
+    None = 1,
+    Vector128 = 4,
+    Vector256 = 8,
+    Vector512 = 16,
+}
+
+/// <summary>This machine's processor, through our own vector code.</summary>
+internal sealed class CpuDevice : Device
+{
+    /// <summary>The widest that the runtime accelerates here; the runtime's switches (DOTNET_EnableAVX512=0, ...) narrow it.</summary>
+    public static SimdLevel Level { get; } =
+        Vector512.IsHardwareAccelerated ? SimdLevel.Vector512
+        : Vector256.IsHardwareAccelerated ? SimdLevel.Vector256
+        : Vector128.IsHardwareAccelerated ? SimdLevel.Vector128
+        : SimdLevel.None;
+
+    public override string Name => "cpu";
+
+    public override DeviceKind Kind => DeviceKind.Cpu;
+
+    public override string Description
+        => $"{RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} threads, vectors of {(int)Level} floats ({LevelName})";
+
+    public override long MemoryBytes => GC.GetGCMemoryInfo().TotalAvailableMemoryBytes;
+
+    private static string LevelName => Level switch
+    {
+        SimdLevel.Vector512 => "AVX-512",
+        SimdLevel.Vector256 => "AVX2",
+        SimdLevel.Vector128 => System.Runtime.Intrinsics.Arm.AdvSimd.IsSupported ? "AdvSimd" : "128-bit",
+        _ => "scalar",
+    };
+
+    public override ConstantPool CreateConstants(MemoryAccount account) => new CpuConstants(account);
+
+    public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
+        => new CpuWorker(account, (CpuConstants)constants, threads);
+
+    public override void Dispose()
+    {
+    }
+
+    internal static Step Prepare(Operation operation, CpuBinding binding) => Level switch
+    {
+        SimdLevel.Vector512 => operation.PrepareCpu<V512>(binding),
+        SimdLevel.Vector256 => operation.PrepareCpu<V256>(binding),
+        SimdLevel.Vector128 => operation.PrepareCpu<V128>(binding),
+        _ => operation.PrepareCpu<V1>(binding),
+    };
+}
+
+/// <summary>Packed constants in native memory.</summary>
+internal sealed unsafe class CpuConstants(MemoryAccount account) : ConstantPool
+{
+    private readonly Dictionary<string, NativeBlock> blocks = [];
+    private readonly Dictionary<string, long> measured = [];
+    private readonly Lock gate = new();
+    private long bytes;
+
+    public delegate void Filler(float* destination);
+
+    public override long Bytes => Interlocked.Read(ref bytes);
+
+    /// <summary>The block of that key, filled at the first call.</summary>
+    public float* Get(string key, long floats, Filler fill)
+    {
+        lock (gate)
+        {
+            if (!blocks.TryGetValue(key, out NativeBlock? block))
+            {
+                block = new NativeBlock(floats * sizeof(float), account, $"constant {key}");
+                try
+                {
+                    fill((float*)block.Pointer);
+                }
+                catch
+                {
+                    block.Dispose();
+                    throw;
+                }
+                blocks.Add(key, block);
+                bytes += block.Bytes;
+            }
+            return (float*)block.Pointer;
+        }
+    }
+
+    /// <summary>Counts what <see cref="Get"/> would allocate.</summary>
+    public void Measure(string key, long floats)
+    {
+        lock (gate)
+        {
+            if (!blocks.ContainsKey(key) && measured.TryAdd(key, floats))
+            {
+                bytes += NativeBlock.SizeOf(floats * sizeof(float));
+            }
+        }
+    }
+
+    public override void Dispose()
+    {
+        lock (gate)
+        {
+            foreach (NativeBlock block in blocks.Values)
+            {
+                block.Dispose();
+            }
+            blocks.Clear();
+        }
+    }
+}

@@ -1,0 +1,85 @@
+namespace GroupViT.Kernels.Devices;
+
+internal enum DeviceKind
+{
+    /// <summary>Our SIMD implementations.</summary>
+    Cpu,
+
+    /// <summary>ILGPU's CPU accelerator: runs the GPU kernels exactly and slowly.</summary>
+    Simulator,
+
+    OpenCL,
+
+    Cuda,
+}
+
+/// <summary>Where programs run. Thread-safe; workers are not.</summary>
+internal abstract class Device : IDisposable
+{
+    /// <summary>As users name it: cpu, simulator, opencl:N, cuda:N.</summary>
+    public abstract string Name { get; }
+
+    public abstract DeviceKind Kind { get; }
+
+    /// <summary>The hardware's name and the facts that kernels are chosen by.</summary>
+    public abstract string Description { get; }
+
+    /// <summary>Memory of the device in bytes, or 0 where it is unknown.</summary>
+    public abstract long MemoryBytes { get; }
+
+    /// <summary>Constants packed for this device, shared by the workers of one session.</summary>
+    public abstract ConstantPool CreateConstants(MemoryAccount account);
+
+    /// <summary>
+    /// An arena and an order of execution. With <paramref name="account"/> null it only measures: it can bind operations and count
+    /// their needs, and owns no memory.
+    /// </summary>
+    public abstract Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads);
+
+    public abstract void Dispose();
+}
+
+/// <summary>One prepared operation. Running it allocates nothing.</summary>
+internal abstract class Step
+{
+    public abstract void Run();
+}
+
+/// <summary>
+/// One arena and one order of execution on a device: a team of threads, or a stream. Used by one caller at a time.
+/// </summary>
+internal abstract class Worker : IDisposable
+{
+    /// <summary>Sets the arena's size; once, before anything is bound for real.</summary>
+    public abstract void AllocateArena(long bytes);
+
+    /// <summary>Prepares an operation whose tensors lie at the given byte offsets of the arena (constants have none).</summary>
+    public abstract Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets);
+
+    /// <summary>Allocates what the prepared operations need beside the arena. After the last Prepare of a program, before its first run.</summary>
+    public abstract void CommitScratch();
+
+    /// <summary>Bytes beside the arena that the operations prepared so far need at once.</summary>
+    public abstract long ScratchBytes { get; }
+
+    public abstract void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
+        where T : unmanaged;
+
+    /// <summary>Waits for everything before it, then copies.</summary>
+    public abstract void Download<T>(long arenaOffset, Span<T> values)
+        where T : unmanaged;
+
+    /// <summary>Waits until everything started on this worker is done.</summary>
+    public abstract void Synchronize();
+
+    public abstract void Dispose();
+}
+
+/// <summary>Packed constants by key: a constant is packed once per packing, whichever program asks first.</summary>
+internal abstract class ConstantPool : IDisposable
+{
+    /// <summary>Bytes held (or, measuring, that would be held).</summary>
+    public abstract long Bytes { get; }
+
+    public abstract void Dispose();
+}

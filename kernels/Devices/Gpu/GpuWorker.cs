@@ -1,0 +1,169 @@
+using System.Runtime.InteropServices;
+using ILGPU;
+using ILGPU.Runtime;
+
+namespace GroupViT.Kernels.Devices;
+
+/// <summary>A stream and an arena on a GPU device.</summary>
+internal sealed class GpuWorker : Worker
+{
+    private readonly MemoryAccount? account;
+    private readonly GpuConstants constants;
+    private GpuBlock? arena;
+
+    public GpuWorker(GpuDevice device, MemoryAccount? account, GpuConstants constants)
+    {
+        (Device, this.account, this.constants) = (device, account, constants);
+        Stream = account is null ? null : device.Accelerator.CreateStream();
+    }
+
+    public GpuDevice Device { get; }
+
+    public AcceleratorStream? Stream { get; }
+
+    public bool Measuring => account is null;
+
+    public override long ScratchBytes => 0;
+
+    public override void AllocateArena(long bytes)
+    {
+        if (arena is not null)
+        {
+            throw new InvalidOperationException("the arena is allocated once");
+        }
+        arena = new GpuBlock(Device, bytes, account!, "arena");
+    }
+
+    public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
+        => operation.PrepareGpu(new GpuBinding(this, constants, offsets));
+
+    public override void CommitScratch()
+    {
+    }
+
+    public ArrayView<T> View<T>(Tensor tensor, IReadOnlyDictionary<Tensor, long> offsets)
+        where T : unmanaged
+        => arena is null ? default : arena.View<T>(offsets[tensor], tensor.Count);
+
+    /// <summary>Something valid to pass where a kernel will not look.</summary>
+    public ArrayView<T> Nothing<T>()
+        where T : unmanaged
+        => arena is null ? default : arena.View<T>(0, 1);
+
+    public override void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
+    {
+        ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values);
+        arena!.View<byte>(arenaOffset, bytes.Length).CopyFromCPU(Stream!, bytes);
+        Stream!.Synchronize();
+    }
+
+    public override void Download<T>(long arenaOffset, Span<T> values)
+    {
+        Span<byte> bytes = MemoryMarshal.AsBytes(values);
+        arena!.View<byte>(arenaOffset, bytes.Length).CopyToCPU(Stream!, bytes);
+        Stream!.Synchronize();
+    }
+
+    public override void Synchronize() => Stream?.Synchronize();
+
+    public override void Dispose()
+    {
+        Stream?.Dispose();
+        arena?.Dispose();
+    }
+}
+
+/// <summary>Device memory, counted by an account. Sizes are rounded up to 256 bytes, where views must start.</summary>
+internal sealed class GpuBlock : IDisposable
+{
+    public const int Alignment = 256;
+
+    private readonly MemoryAccount account;
+    private MemoryBuffer1D<byte, Stride1D.Dense>? buffer;
+
+    public GpuBlock(GpuDevice device, long bytes, MemoryAccount account, string purpose)
+    {
+        Bytes = SizeOf(bytes);
+        this.account = account;
+        account.Charge(Bytes, purpose);
+        try
+        {
+            buffer = device.Accelerator.Allocate1D<byte>(Bytes);
+        }
+        catch (Exception exception) when (exception is AcceleratorException or OutOfMemoryException)
+        {
+            account.Release(Bytes);
+            throw new OutOfDeviceMemoryException($"{purpose} on {device.Name}", Bytes, account.InUse, device.MemoryBytes, exception);
+        }
+    }
+
+    public long Bytes { get; }
+
+    public static long SizeOf(long bytes) => (Math.Max(bytes, 1) + Alignment - 1) / Alignment * Alignment;
+
+    public ArrayView<T> View<T>(long offset, long count)
+        where T : unmanaged
+        => ((ArrayView<byte>)buffer!.View).SubView(offset, count * Interop.SizeOf<T>()).Cast<T>();
+
+    public void Dispose()
+    {
+        if (buffer is not null)
+        {
+            buffer.Dispose();
+            buffer = null;
+            account.Release(Bytes);
+        }
+    }
+}
+
+/// <summary>Packed constants in device memory.</summary>
+internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : ConstantPool
+{
+    private readonly Dictionary<string, GpuBlock> blocks = [];
+    private readonly HashSet<string> measured = [];
+    private readonly Lock gate = new();
+    private long bytes;
+
+    public override long Bytes => Interlocked.Read(ref bytes);
+
+    public ArrayView<float> Get(string key, long floats, ConstantReader fill)
+    {
+        lock (gate)
+        {
+            if (!blocks.TryGetValue(key, out GpuBlock? block))
+            {
+                float[] values = new float[floats];
+                fill(values);
+                block = new GpuBlock(device, floats * sizeof(float), account, $"constant {key}");
+                block.View<float>(0, floats).CopyFromCPU(values);
+                blocks.Add(key, block);
+                bytes += block.Bytes;
+            }
+            return block.View<float>(0, floats);
+        }
+    }
+
+    public ArrayView<float> Measure(string key, long floats)
+    {
+        lock (gate)
+        {
+            if (!blocks.ContainsKey(key) && measured.Add(key))
+            {
+                bytes += GpuBlock.SizeOf(floats * sizeof(float));
+            }
+        }
+        return default;
+    }
+
+    public override void Dispose()
+    {
+        lock (gate)
+        {
+            foreach (GpuBlock block in blocks.Values)
+            {
+                block.Dispose();
+            }
+            blocks.Clear();
+        }
+    }
+}

@@ -1,0 +1,227 @@
+using System.Runtime.CompilerServices;
+using GroupViT.Kernels.Devices;
+using GroupViT.Kernels.Simd;
+
+namespace GroupViT.Kernels;
+
+internal sealed partial record MatMul
+{
+    public override Step PrepareCpu<V>(CpuBinding binding) => Activation switch
+    {
+        Activation.Gelu => new CpuMatMul<V, Gelu>(this, binding),
+        Activation.QuickGelu => new CpuMatMul<V, QuickGelu>(this, binding),
+        Activation.Relu => new CpuMatMul<V, Relu>(this, binding),
+        _ => new CpuMatMul<V, NoActivation>(this, binding),
+    };
+}
+
+/// <summary>
+/// The product on the CPU. B is read in panels of two vectors' columns, [K][2W], zero-padded at the right edge: a constant B is
+/// packed so once; a computed one is read in place where a panel is whole and not transposed, else packed into scratch by the task.
+/// </summary>
+/// <remarks>
+/// A task is a block of rows times a range of panels. A panel of the widest kind at K = 384 is 48 KB: it stays in L2 while the block's
+/// rows pass by, and a block of 96 rows at K = 384 is 147 KB, in L2 as well. Rows beyond the last whole tile are copied to scratch, so
+/// that one product kernel serves every M and the bits of a row do not depend on where it stands.
+/// </remarks>
+internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
+    where V : struct, ISimd<V>
+    where TActivation : struct, IActivation
+{
+    private const int TilesPerBlock = 8;
+
+    private readonly float* a;
+    private readonly float* b;
+    private readonly float* packed;
+    private readonly float* bias;
+    private readonly float* residual;
+    private readonly float* y;
+    private readonly nint aBatch, bBatch, rBatch, yBatch;
+    private readonly nint lda, ldb, ldr, ldy;
+    private readonly int m, n, depth, panels, blocks, rowsPerBlock, panelGroups;
+    private readonly float scale;
+    private readonly bool transposeB, biasPerRow;
+
+    public CpuMatMul(MatMul operation, CpuBinding binding)
+        : base(binding, 0)
+    {
+        (TensorView viewA, TensorView viewB, TensorView viewY) = (operation.A, operation.B, operation.Y);
+        TensorView? viewR = operation.Residual;
+        if (viewB.BatchStride == 0 || viewB.Batch == 1)
+        {
+            // One B for all: the batch is only more rows, provided that nothing else is per batch element.
+            TensorView foldedR = default;
+            if (operation.BiasAxis == BiasAxis.Columns && viewA.TryFold(out TensorView foldedA) && viewY.TryFold(out TensorView foldedY)
+                && (viewR is not { } r || r.TryFold(out foldedR)))
+            {
+                (viewA, viewY, viewB) = (foldedA, foldedY, viewB with { Batch = 1 });
+                viewR = viewR is null ? null : foldedR;
+            }
+        }
+        (m, n, depth) = (viewY.Rows, viewY.Columns, viewA.Columns);
+        scale = operation.Scale;
+        transposeB = operation.TransposeB;
+        biasPerRow = operation.BiasAxis == BiasAxis.Rows;
+        panels = (n + Width - 1) / Width;
+        a = binding.Float(viewA);
+        (aBatch, lda) = (viewA.BatchStride, viewA.RowStride);
+        if (viewB.Tensor.IsConstant)
+        {
+            packed = Pack(operation, binding, panels);
+        }
+        else
+        {
+            b = binding.Float(viewB);
+        }
+        (bBatch, ldb) = (viewB.BatchStride, viewB.RowStride);
+        bias = binding.FloatOrNull(operation.Bias);
+        residual = binding.FloatOrNull(viewR);
+        (rBatch, ldr) = (viewR?.BatchStride ?? 0, viewR?.RowStride ?? 0);
+        y = binding.Float(viewY);
+        (yBatch, ldy) = (viewY.BatchStride, viewY.RowStride);
+
+        rowsPerBlock = Rows * TilesPerBlock;
+        blocks = (m + rowsPerBlock - 1) / rowsPerBlock;
+        // Enough tasks for every thread to find work at small M; few enough that packing and rows are reused within one.
+        int wanted = Math.Max(1, 6 * binding.Threads / Math.Max(1, blocks * viewY.Batch));
+        panelGroups = Math.Min(panels, wanted);
+        Tiles = viewY.Batch * blocks * panelGroups;
+        long panelFloats = packed is null ? (long)depth * Width : 0;
+        binding.ReserveScratch((panelFloats + (long)Rows * depth) * sizeof(float));
+    }
+
+    private static int Rows => ProductTile<V>.Rows;
+
+    private static int Width => ProductTile<V>.Columns;
+
+    [SkipLocalsInit]
+    public override void Tile(int tile, int thread)
+    {
+        (int batchBlock, int group) = Math.DivRem(tile, panelGroups);
+        (int batch, int block) = Math.DivRem(batchBlock, blocks);
+        int firstRow = block * rowsPerBlock;
+        int lastRow = Math.Min(m, firstRow + rowsPerBlock);
+        float* rest = (float*)Worker.Scratch(thread);
+        float* panelScratch = rest + (nint)Rows * depth;
+        float* rows = a + batch * aBatch;
+
+        int whole = firstRow + (lastRow - firstRow) / Rows * Rows;
+        for (int r = whole; r < lastRow; r++)
+        {
+            Buffer.MemoryCopy(rows + r * lda, rest + (nint)(r - whole) * depth, depth * sizeof(float), depth * sizeof(float));
+        }
+
+        float* sums = stackalloc float[Rows * Width];
+        int lastPanel = (int)((long)(group + 1) * panels / panelGroups);
+        for (int panel = (int)((long)group * panels / panelGroups); panel < lastPanel; panel++)
+        {
+            float* columns = Panel(panel, batch, panelScratch, out nint stride);
+            for (int r = firstRow; r < whole; r += Rows)
+            {
+                ProductTile<V>.Compute(rows + r * lda, lda, columns, stride, depth, sums);
+                Finish(sums, batch, r, Rows, panel * Width);
+            }
+            if (whole < lastRow)
+            {
+                ProductTile<V>.Compute(rest, depth, columns, stride, depth, sums);
+                Finish(sums, batch, whole, lastRow - whole, panel * Width);
+            }
+        }
+    }
+
+    private float* Panel(int panel, int batch, float* scratch, out nint stride)
+    {
+        stride = Width;
+        if (packed is not null)
+        {
+            return packed + (nint)panel * depth * Width;
+        }
+        int first = panel * Width;
+        int count = Math.Min(Width, n - first);
+        float* source = b + batch * bBatch;
+        if (!transposeB)
+        {
+            if (count == Width)
+            {
+                stride = ldb;
+                return source + first;
+            }
+            PanelPacking.FromRows(source + first, ldb, depth, count, Width, scratch);
+        }
+        else
+        {
+            PanelPacking.FromColumns(source + first * ldb, ldb, depth, count, Width, scratch);
+        }
+        return scratch;
+    }
+
+    /// <summary>Scale, bias, activation and residual on the way from the tile to Y.</summary>
+    private void Finish(float* sums, int batch, int firstRow, int rowCount, int firstColumn)
+    {
+        int columns = Math.Min(Width, n - firstColumn);
+        for (int i = 0; i < rowCount; i++)
+        {
+            int row = firstRow + i;
+            float* target = y + batch * yBatch + row * ldy + firstColumn;
+            float* added = residual is null ? null : residual + batch * rBatch + row * ldr + firstColumn;
+            float* source = sums + i * Width;
+            int c = 0;
+            for (; c <= columns - V.Width; c += V.Width)
+            {
+                FinishVector<V>(source + c, target + c, added is null ? null : added + c, row, firstColumn + c);
+            }
+            for (; c < columns; c++)
+            {
+                FinishVector<V1>(source + c, target + c, added is null ? null : added + c, row, firstColumn + c);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private void FinishVector<W>(float* source, float* target, float* added, int row, int column)
+        where W : struct, ISimd<W>
+    {
+        W x = W.Load(source) * W.Broadcast(scale);
+        if (bias is not null)
+        {
+            x += biasPerRow ? W.Broadcast(bias[row]) : W.Load(bias + column);
+        }
+        x = TActivation.Apply(x);
+        W.Store(added is null ? x : x + W.Load(added), target);
+    }
+
+    private static float* Pack(MatMul operation, CpuBinding binding, int panels)
+    {
+        TensorView view = operation.B;
+        int k = operation.K;
+        int n = operation.N;
+        bool transposed = operation.TransposeB;
+        if (!view.Tensor.IsConstant || view.Offset != 0 || view.Rows != view.Tensor.Rows || view.Columns != view.Tensor.Columns)
+        {
+            throw new ArgumentException($"a constant factor is packed whole, not {view}");
+        }
+        string key = $"{view.Tensor.Name}/panels{Width}{(transposed ? "t" : "")}";
+        return binding.Pack(key, (long)panels * k * Width, destination =>
+        {
+            float[] values = new float[view.Tensor.Count];
+            view.Tensor.Reader!(values);
+            fixed (float* source = values)
+            {
+                for (int panel = 0; panel < panels; panel++)
+                {
+                    int first = panel * Width;
+                    int count = Math.Min(Width, n - first);
+                    float* target = destination + (nint)panel * k * Width;
+                    if (transposed)
+                    {
+                        PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, target);
+                    }
+                    else
+                    {
+                        PanelPacking.FromRows(source + first, n, k, count, Width, target);
+                    }
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,91 @@
+namespace GroupViT.Kernels;
+
+internal enum BiasAxis
+{
+    /// <summary>One value per output column: an ordinary linear layer.</summary>
+    Columns,
+
+    /// <summary>One value per output row: a product whose weights stand on the left (the token mixers).</summary>
+    Rows,
+}
+
+/// <summary>
+/// Y[b] = act(scale · A[b]·B[b] + bias) + residual[b], or with B transposed A[b]·B[b]ᵀ.
+/// </summary>
+/// <remarks>
+/// <para>A is [batch, M, K]; B is [batch, K, N], or [batch, N, K] where <see cref="TransposeB"/> is set: the layout of a linear
+/// layer's weight. Y is [batch, M, N]. Any operand may repeat over the batch. Either factor may be a constant; a constant B is packed
+/// once, when the operation is prepared.</para>
+/// <para>Weights on the left give the mixers' products (spec 0, MixMLP) without a transposed copy: Y = W·X mixes the rows of X.</para>
+/// <para>Residual may lie on Y. NaN and infinity spread as in IEEE arithmetic.</para>
+/// <para>Order of summation: k ascending in one accumulator per output element, whatever M and the batch are.</para>
+/// </remarks>
+internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) : Operation
+{
+    public bool TransposeB { get; init; }
+
+    public float Scale { get; init; } = 1;
+
+    public Tensor? Bias { get; init; }
+
+    public BiasAxis BiasAxis { get; init; }
+
+    public Activation Activation { get; init; }
+
+    public TensorView? Residual { get; init; }
+
+    public int M => Y.Rows;
+
+    public int N => Y.Columns;
+
+    public int K => A.Columns;
+
+    public override void Validate()
+    {
+        Require(A.Rows == M, $"{A} has not the {M} rows of {Y}");
+        (int k, int n) = TransposeB ? (B.Columns, B.Rows) : (B.Rows, B.Columns);
+        Require(k == K && n == N, $"{A} times {B}{(TransposeB ? " transposed" : "")} is not {Y}");
+        Require(A.Batch == Y.Batch && B.Batch == Y.Batch, $"{A}, {B} and {Y} must have the same batch (repeat what is shared)");
+        Require(Y.BatchStride != 0 || Y.Batch == 1, $"{Y} is written and cannot repeat");
+        if (Bias is not null)
+        {
+            RequireVector(Bias, BiasAxis == BiasAxis.Columns ? N : M);
+        }
+        if (Residual is { } residual)
+        {
+            RequireSameShape(residual, Y);
+        }
+    }
+
+    public override void Describe(OperationUses uses)
+        => uses.Read(A).Read(B).Read(Bias).Read(Residual).Write(Y).MayOverwrite(Residual, Y);
+
+    /// <remarks>Bound: γ(K)·|scale|·Σ|a·b| for the sum, one rounding each for scale and bias, then the activation's own.</remarks>
+    public override void Evaluate(ReferenceMemory memory)
+    {
+        for (int b = 0; b < Y.Batch; b++)
+        {
+            for (int m = 0; m < M; m++)
+            {
+                for (int n = 0; n < N; n++)
+                {
+                    double sum = 0;
+                    double magnitude = 0;
+                    for (int k = 0; k < K; k++)
+                    {
+                        double product = memory.Get(A, b, m, k) * (TransposeB ? memory.Get(B, b, n, k) : memory.Get(B, b, k, n));
+                        sum += product;
+                        magnitude += Math.Abs(product);
+                    }
+                    double bias = Bias is null ? 0 : memory.Get(Bias, BiasAxis == BiasAxis.Columns ? n : m);
+                    double x = Scale * sum + bias;
+                    double bound = ReferenceMemory.Gamma(K + 2) * Math.Abs(Scale) * magnitude + ReferenceMemory.U * Math.Abs(x);
+                    double y = ActivationReference.Apply(Activation, x);
+                    bound = ActivationReference.Bound(Activation, x, bound);
+                    double residual = Residual is { } view ? memory.Get(view, b, m, n) : 0;
+                    memory.Set(Y, b, m, n, y + residual, bound);
+                }
+            }
+        }
+    }
+}

@@ -1,2 +1,0 @@
-namespace GroupViT.Kernels;
-internal static class Placeholder;

@@ -1,0 +1,91 @@
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Kernels;
+
+/// <summary>
+/// A step of a network as data: the tensors it reads and writes and its attributes. The model describes a graph of them, the planner
+/// reads their uses, a device prepares them, the reference evaluates them.
+/// </summary>
+/// <remarks>One folder per operation: X.cs (contract and reference), X.Cpu.cs, X.Gpu.cs.</remarks>
+internal abstract record Operation
+{
+    /// <summary>Throws <see cref="ArgumentException"/> naming the tensors whose shapes do not fit together.</summary>
+    public abstract void Validate();
+
+    /// <summary>Names every tensor read and written. Called once when the graph is planned.</summary>
+    public abstract void Describe(OperationUses uses);
+
+    /// <summary>
+    /// The operation's definition: evaluates it in float64 and gives, beside each value, a bound on what a float32 implementation may
+    /// differ by. Slow and obvious; the tests hold every device to it.
+    /// </summary>
+    public abstract void Evaluate(ReferenceMemory memory);
+
+    public abstract Step PrepareCpu<V>(CpuBinding binding)
+        where V : struct, Simd.ISimd<V>;
+
+    public virtual Step PrepareGpu(GpuBinding binding)
+        => throw new NotSupportedException($"{GetType().Name} has no GPU kernel yet");
+
+    protected void Require(bool condition, string problem)
+    {
+        if (!condition)
+        {
+            throw new ArgumentException($"{GetType().Name}: {problem}");
+        }
+    }
+
+    protected void RequireSameShape(TensorView a, TensorView b)
+        => Require(a.SameShape(b), $"{a} and {b} must have the same shape");
+
+    /// <summary>A vector over columns: [1, 1, columns].</summary>
+    protected void RequireVector(Tensor tensor, int columns)
+        => Require(tensor.Batch == 1 && tensor.Rows == 1 && tensor.Columns == columns, $"{tensor} must be a vector of {columns}");
+}
+
+/// <summary>What an operation reads and writes, in the order it says so.</summary>
+internal sealed class OperationUses
+{
+    private readonly List<Tensor> reads = [];
+    private readonly List<TensorView> writes = [];
+    private readonly List<(Tensor Written, Tensor Read)> overwrites = [];
+
+    public IReadOnlyList<Tensor> Reads => reads;
+
+    public IReadOnlyList<TensorView> Writes => writes;
+
+    public IReadOnlyList<(Tensor Written, Tensor Read)> Overwrites => overwrites;
+
+    public OperationUses Read(Tensor? tensor)
+    {
+        if (tensor is not null)
+        {
+            reads.Add(tensor);
+        }
+        return this;
+    }
+
+    public OperationUses Read(TensorView? view) => Read(view?.Tensor);
+
+    public OperationUses Write(TensorView? view)
+    {
+        if (view is { } written)
+        {
+            writes.Add(written);
+        }
+        return this;
+    }
+
+    /// <summary>
+    /// Element for element, <paramref name="written"/> may lie on <paramref name="read"/>: each output element reads only its own
+    /// element of it. The planner uses this where both are whole tensors and the one read is not needed later.
+    /// </summary>
+    public OperationUses MayOverwrite(TensorView? read, TensorView written)
+    {
+        if (read is { } source && source.IsWhole && written.IsWhole && source.Tensor.Count == written.Tensor.Count && !source.Tensor.IsConstant)
+        {
+            overwrites.Add((written.Tensor, source.Tensor));
+        }
+        return this;
+    }
+}

@@ -1,0 +1,65 @@
+namespace GroupViT.Kernels;
+
+internal enum ElementType
+{
+    Float32,
+    Int32,
+}
+
+/// <summary>Fills a constant's values, row-major, in float32.</summary>
+/// <remarks>Called when a device packs the constant: at Prepare, at most once per packing.</remarks>
+internal delegate void ConstantReader(Span<float> destination);
+
+/// <summary>
+/// A name for numbers that will exist: [Batch, Rows, Columns], row-major, last index fastest. It has no memory and no device.
+/// </summary>
+/// <remarks>
+/// Three axes are all that this family of networks needs: token tensors are [B, N, C], matrices [1, N, C], vectors [1, 1, C],
+/// pictures [B, 3·H, W]. A constant's name identifies its values within a model: packings are shared by name.
+/// </remarks>
+internal sealed class Tensor
+{
+    private Tensor(string name, ElementType type, int batch, int rows, int columns, ConstantReader? constant)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batch);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(rows);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(columns);
+        if ((long)batch * rows * columns > int.MaxValue / 4)
+        {
+            throw new ArgumentOutOfRangeException(nameof(rows), $"tensor '{name}' [{batch}, {rows}, {columns}] is larger than 2 GiB");
+        }
+        (Name, Type, Batch, Rows, Columns, Reader) = (name, type, batch, rows, columns, constant);
+    }
+
+    public string Name { get; }
+
+    public ElementType Type { get; }
+
+    public int Batch { get; }
+
+    public int Rows { get; }
+
+    public int Columns { get; }
+
+    /// <summary>Reads the values if this is a constant; null for what a run computes.</summary>
+    public ConstantReader? Reader { get; }
+
+    public bool IsConstant => Reader is not null;
+
+    public int Count => Batch * Rows * Columns;
+
+    /// <summary>Both element types take four bytes.</summary>
+    public long Bytes => Count * 4L;
+
+    public static Tensor Float(string name, int batch, int rows, int columns) => new(name, ElementType.Float32, batch, rows, columns, null);
+
+    public static Tensor Int(string name, int batch, int rows, int columns) => new(name, ElementType.Int32, batch, rows, columns, null);
+
+    public static Tensor Constant(string name, int rows, int columns, ConstantReader reader) => new(name, ElementType.Float32, 1, rows, columns, reader);
+
+    public TensorView View() => new(this, 0, Batch, Rows, Columns, Rows * Columns, Columns);
+
+    public static implicit operator TensorView(Tensor tensor) => tensor.View();
+
+    public override string ToString() => $"{Name} [{Batch}, {Rows}, {Columns}]";
+}
