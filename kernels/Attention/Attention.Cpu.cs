@@ -35,7 +35,10 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         : base(binding, 0)
     {
         this.operation = operation;
-        (q, k, v, y) = (binding.Float(operation.Q), binding.Float(operation.K), binding.Float(operation.V), binding.Float(operation.Y));
+        q = binding.Float(operation.Q);
+        k = binding.Float(operation.K);
+        v = binding.Float(operation.V);
+        y = binding.Float(operation.Y);
         lengths = operation.KeyLengths is null ? null : binding.Int(operation.KeyLengths);
         headSize = operation.HeadSize;
         blockRows = Math.Min(TargetRows / Rows * Rows, (operation.Q.Rows + Rows - 1) / Rows * Rows);
@@ -126,7 +129,8 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
             if (count < Width)
             {
                 PanelPacking.FromRows(columns, stride, keys, count, Width, panel);
-                (columns, stride) = (panel, Width);
+                columns = panel;
+                stride = Width;
             }
             for (int r = 0; r < rows; r += Rows)
             {

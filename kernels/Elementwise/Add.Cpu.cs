@@ -25,7 +25,9 @@ internal sealed unsafe class CpuAdd<V> : CpuStep
     {
         this.operation = operation;
         second = operation.B ?? operation.A;
-        (a, b, y) = (binding.Float(operation.A), binding.FloatOrNull(operation.B), binding.Float(operation.Y));
+        a = binding.Float(operation.A);
+        b = binding.FloatOrNull(operation.B);
+        y = binding.Float(operation.Y);
         rows = operation.Y.Batch * operation.Y.Rows;
     }
 

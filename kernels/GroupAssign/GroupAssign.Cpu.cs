@@ -29,7 +29,8 @@ internal sealed unsafe class CpuGroupChoice<V> : CpuStep
         : base(binding, operation.Q.Batch * ((operation.Tokens + TokensPerTile - 1) / TokensPerTile))
     {
         this.operation = operation;
-        (logits, soft) = (binding.Float(operation.Logits), binding.Float(operation.Soft));
+        logits = binding.Float(operation.Logits);
+        soft = binding.Float(operation.Soft);
         index = binding.Int(operation.Index);
         forced = operation.Forced is null ? null : binding.Int(operation.Forced);
         tilesPerBatch = (operation.Tokens + TokensPerTile - 1) / TokensPerTile;
@@ -112,7 +113,9 @@ internal sealed unsafe class CpuGroupMean<V> : CpuStep
         : base(binding, operation.Q.Batch * ((operation.V.Columns + ColumnsPerTile - 1) / ColumnsPerTile))
     {
         this.operation = operation;
-        (values, soft, y) = (binding.Float(operation.V), binding.Float(operation.Soft), binding.Float(operation.Y));
+        values = binding.Float(operation.V);
+        soft = binding.Float(operation.Soft);
+        y = binding.Float(operation.Y);
         index = binding.Int(operation.Index);
         tilesPerBatch = (operation.V.Columns + ColumnsPerTile - 1) / ColumnsPerTile;
         binding.ReserveScratch(operation.Groups * sizeof(float));

@@ -30,8 +30,10 @@ internal sealed unsafe class CpuLayerNorm<V> : CpuStep
         : base(binding, (operation.X.Batch * operation.X.Rows + RowsPerTile - 1) / RowsPerTile)
     {
         this.operation = operation;
-        (x, y) = (binding.Float(operation.X), binding.Float(operation.Y));
-        (gamma, beta) = (binding.Float(operation.Gamma), binding.Float(operation.Beta));
+        x = binding.Float(operation.X);
+        y = binding.Float(operation.Y);
+        gamma = binding.Float(operation.Gamma);
+        beta = binding.Float(operation.Beta);
         residual = binding.FloatOrNull(operation.Residual);
         added = operation.Residual ?? operation.X;
         rows = operation.X.Batch * operation.X.Rows;

@@ -31,11 +31,13 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         : base(binding, (operation.Capacity + PixelsPerTile - 1) / PixelsPerTile)
     {
         this.operation = operation;
-        (table, tableStride) = (binding.Float(operation.Table), operation.Table.RowStride);
+        table = binding.Float(operation.Table);
+        tableStride = operation.Table.RowStride;
         geometry = binding.Int(operation.Geometry);
         groups = operation.Groups is null ? null : binding.Int(operation.Groups);
         maps = binding.FloatOrNull(operation.Maps);
-        (labels, scores) = (binding.Int(operation.Labels), binding.Float(operation.Scores));
+        labels = binding.Int(operation.Labels);
+        scores = binding.Float(operation.Scores);
         (groupCount, labelCount) = (operation.Table.Rows, operation.Table.Columns);
         binding.ReserveScratch((labelCount + 2L * groupCount) * sizeof(float));
     }

@@ -22,7 +22,8 @@ internal sealed unsafe class CpuSoftmax<V> : CpuStep
         : base(binding, (operation.X.Batch * operation.X.Rows + RowsPerTile - 1) / RowsPerTile)
     {
         this.operation = operation;
-        (x, y) = (binding.Float(operation.X), binding.Float(operation.Y));
+        x = binding.Float(operation.X);
+        y = binding.Float(operation.Y);
         rows = operation.X.Batch * operation.X.Rows;
     }
 
