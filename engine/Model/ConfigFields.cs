@@ -43,9 +43,9 @@ internal readonly struct ConfigFields
         return value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Error(field, $"is {Shown(value)}; it must be a text");
     }
 
-    public int Integer(string field, int missing) => Find(field) is { } value ? Integer(value, field) : missing;
+    public int Integer(string field, int missing, int most) => Find(field) is { } value ? Integer(value, field, most) : missing;
 
-    public IReadOnlyList<int> Integers(string field, IReadOnlyList<int> missing)
+    public IReadOnlyList<int> Integers(string field, IReadOnlyList<int> missing, int most)
     {
         if (Find(field) is not { } value)
         {
@@ -58,7 +58,7 @@ internal readonly struct ConfigFields
         int[] values = new int[value.GetArrayLength()];
         for (int i = 0; i < values.Length; i++)
         {
-            values[i] = Integer(value[i], $"{field}[{i}]");
+            values[i] = Integer(value[i], $"{field}[{i}]", most);
         }
         return Array.AsReadOnly(values);
     }
@@ -103,10 +103,11 @@ internal readonly struct ConfigFields
         _ => throw new ArgumentOutOfRangeException(nameof(activation), activation, "no known activation"),
     };
 
-    private int Integer(JsonElement value, string field)
+    /// <summary>Refuses what is no 32-bit integer; the range itself is checked once all fields are there.</summary>
+    private int Integer(JsonElement value, string field, int most)
         => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number)
             ? number
-            : throw Error(field, $"is {Shown(value)}; it must be a whole number that fits 32 bits (smaller limits apply)");
+            : throw Error(field, $"is {Shown(value)}; it must be a whole number of at most {most}");
 
     private double Number(JsonElement value, string field)
         => value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)

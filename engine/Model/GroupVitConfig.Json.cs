@@ -80,8 +80,8 @@ public sealed partial record GroupVitConfig
         var defaults = new GroupVitConfig();
         return new GroupVitConfig
         {
-            ProjectionDim = fields.Integer("projection_dim", defaults.ProjectionDim),
-            ProjectionIntermediateDim = fields.Integer("projection_intermediate_dim", defaults.ProjectionIntermediateDim),
+            ProjectionDim = fields.Integer("projection_dim", defaults.ProjectionDim, ConfigLimits.Width),
+            ProjectionIntermediateDim = fields.Integer("projection_intermediate_dim", defaults.ProjectionIntermediateDim, ConfigLimits.HiddenWidth),
             Text = ReadText(fields.Nested("text_config", "text_config_dict")),
             Vision = ReadVision(fields.Nested("vision_config", "vision_config_dict")),
         };
@@ -92,15 +92,15 @@ public sealed partial record GroupVitConfig
         var defaults = new TextConfig();
         return new TextConfig
         {
-            VocabSize = fields.Integer("vocab_size", defaults.VocabSize),
-            HiddenSize = fields.Integer("hidden_size", defaults.HiddenSize),
-            IntermediateSize = fields.Integer("intermediate_size", defaults.IntermediateSize),
-            NumHiddenLayers = fields.Integer("num_hidden_layers", defaults.NumHiddenLayers),
-            NumAttentionHeads = fields.Integer("num_attention_heads", defaults.NumAttentionHeads),
-            MaxPositionEmbeddings = fields.Integer("max_position_embeddings", defaults.MaxPositionEmbeddings),
+            VocabSize = fields.Integer("vocab_size", defaults.VocabSize, ConfigLimits.Vocabulary),
+            HiddenSize = fields.Integer("hidden_size", defaults.HiddenSize, ConfigLimits.Width),
+            IntermediateSize = fields.Integer("intermediate_size", defaults.IntermediateSize, ConfigLimits.HiddenWidth),
+            NumHiddenLayers = fields.Integer("num_hidden_layers", defaults.NumHiddenLayers, ConfigLimits.Layers),
+            NumAttentionHeads = fields.Integer("num_attention_heads", defaults.NumAttentionHeads, ConfigLimits.Heads),
+            MaxPositionEmbeddings = fields.Integer("max_position_embeddings", defaults.MaxPositionEmbeddings, ConfigLimits.Context),
             HiddenAct = fields.Activation("hidden_act", defaults.HiddenAct),
             LayerNormEps = fields.Number("layer_norm_eps", defaults.LayerNormEps),
-            EosTokenId = fields.Integer("eos_token_id", defaults.EosTokenId),
+            EosTokenId = fields.Integer("eos_token_id", defaults.EosTokenId, ConfigLimits.Vocabulary),
         };
     }
 
@@ -109,15 +109,15 @@ public sealed partial record GroupVitConfig
         var defaults = new VisionConfig();
         return new VisionConfig
         {
-            HiddenSize = fields.Integer("hidden_size", defaults.HiddenSize),
-            IntermediateSize = fields.Integer("intermediate_size", defaults.IntermediateSize),
-            Depths = fields.Integers("depths", defaults.Depths),
-            NumGroupTokens = fields.Integers("num_group_tokens", defaults.NumGroupTokens),
-            NumOutputGroups = fields.Integers("num_output_groups", defaults.NumOutputGroups),
-            NumAttentionHeads = fields.Integer("num_attention_heads", defaults.NumAttentionHeads),
-            ImageSize = fields.Integer("image_size", defaults.ImageSize),
-            PatchSize = fields.Integer("patch_size", defaults.PatchSize),
-            NumChannels = fields.Integer("num_channels", defaults.NumChannels),
+            HiddenSize = fields.Integer("hidden_size", defaults.HiddenSize, ConfigLimits.Width),
+            IntermediateSize = fields.Integer("intermediate_size", defaults.IntermediateSize, ConfigLimits.HiddenWidth),
+            Depths = fields.Integers("depths", defaults.Depths, ConfigLimits.Layers),
+            NumGroupTokens = fields.Integers("num_group_tokens", defaults.NumGroupTokens, ConfigLimits.Groups),
+            NumOutputGroups = fields.Integers("num_output_groups", defaults.NumOutputGroups, ConfigLimits.Groups),
+            NumAttentionHeads = fields.Integer("num_attention_heads", defaults.NumAttentionHeads, ConfigLimits.Heads),
+            ImageSize = fields.Integer("image_size", defaults.ImageSize, ConfigLimits.ImageSide),
+            PatchSize = fields.Integer("patch_size", defaults.PatchSize, ConfigLimits.PatchSide),
+            NumChannels = fields.Integer("num_channels", defaults.NumChannels, 3),
             HiddenAct = fields.Activation("hidden_act", defaults.HiddenAct),
             LayerNormEps = fields.Number("layer_norm_eps", defaults.LayerNormEps),
             AssignEps = fields.Number("assign_eps", defaults.AssignEps),

@@ -5,7 +5,12 @@ namespace GroupViT.Native;
 /// <content>What sizes are allowed, and how the fields must fit together.</content>
 public sealed partial record GroupVitConfig
 {
-    /// <summary>What a configuration may be checked for beyond what holds in both key layouts.</summary>
+    /// <summary>
+    /// Checks every field against its range and the fields against each other.
+    /// </summary>
+    /// <param name="file">What messages call the configuration.</param>
+    /// <param name="layout">Adds the rules of that key layout; null: only what holds in both.</param>
+    /// <exception cref="ModelFileException">Names the field, its value and what would be right.</exception>
     internal void Validate(string file, KeyLayout? layout = null)
     {
         ConfigCheck check = new(file, "");
@@ -54,7 +59,7 @@ public sealed partial record GroupVitConfig
     private static void ValidateStages(VisionConfig vision, ConfigCheck check, KeyLayout? layout)
     {
         int stages = vision.Depths.Count;
-        check.In("the number of entries of depths", stages, 2, ConfigLimits.Stages);
+        check.In("depths (entries)", stages, 2, ConfigLimits.Stages);
         check.SameLength("num_group_tokens", vision.NumGroupTokens.Count, stages);
         check.SameLength("num_output_groups", vision.NumOutputGroups.Count, stages);
         int last = stages - 1;
@@ -67,7 +72,7 @@ public sealed partial record GroupVitConfig
                 check.In($"num_output_groups[{stage}]", vision.NumOutputGroups[stage], 1, ConfigLimits.Groups);
             }
         }
-        check.In("the sum of depths", vision.Depths.Sum(), 1, ConfigLimits.Layers);
+        check.In("depths (sum)", vision.Depths.Sum(), 1, ConfigLimits.Layers);
         if (vision.NumGroupTokens[last] != 0)
         {
             throw check.Error($"num_group_tokens[{last}]", $"is {vision.NumGroupTokens[last]}; the last stage groups nothing, so its entry must be 0");

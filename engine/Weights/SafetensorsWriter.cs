@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 
@@ -59,6 +60,8 @@ internal static class SafetensorsWriter
 {
     private const int ChunkElements = 16_384;
 
+    private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     /// <summary>
     /// The reference's order: widest elements first, so that every tensor is aligned to its element, then by name. A file
     /// written in this order has the same bytes as the reference's.
@@ -89,7 +92,7 @@ internal static class SafetensorsWriter
     }
 
     /// <summary>Writes the tensors in the order given, from the stream's position on.</summary>
-    /// <exception cref="ArgumentException">Names that are empty, double, too long or too many for <see cref="SafetensorsHeader"/> to read back.</exception>
+    /// <exception cref="ArgumentException">Names that are empty, double, too long, too many or no valid Unicode for <see cref="SafetensorsHeader"/> to read back.</exception>
     /// <exception cref="NumericalException">A finite value is too large for the tensor's type.</exception>
     public static void Write(Stream stream, IReadOnlyCollection<TensorToWrite> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
@@ -138,7 +141,7 @@ internal static class SafetensorsWriter
                 writer.WriteStartObject("__metadata__");
                 foreach ((string key, string value) in metadata)
                 {
-                    writer.WriteString(key, value);
+                    writer.WriteString(WellFormed(key), WellFormed(value));
                 }
                 writer.WriteEndObject();
             }
@@ -153,7 +156,7 @@ internal static class SafetensorsWriter
                 {
                     throw new ArgumentException($"two tensors are named '{SafetensorsHeader.Shorten(tensor.Name)}'");
                 }
-                writer.WriteStartObject(tensor.Name);
+                writer.WriteStartObject(WellFormed(tensor.Name));
                 writer.WriteString("dtype"u8, tensor.Type.ToString());
                 writer.WriteStartArray("shape"u8);
                 foreach (int size in tensor.Shape)
@@ -177,6 +180,20 @@ internal static class SafetensorsWriter
         return json.Length <= SafetensorsHeader.MaxLength
             ? json.ToArray()
             : throw new ArgumentException($"the header would take {json.Length} bytes; at most {SafetensorsHeader.MaxLength} are allowed");
+    }
+
+    /// <summary>The JSON writer would put U+FFFD for half a surrogate pair, and the name would be another one when read back.</summary>
+    private static string WellFormed(string text)
+    {
+        try
+        {
+            StrictUtf8.GetByteCount(text);
+            return text;
+        }
+        catch (EncoderFallbackException e)
+        {
+            throw new ArgumentException($"'{SafetensorsHeader.Shorten(text)}' is no valid Unicode and cannot be written: half a surrogate pair at {e.Index}", e);
+        }
     }
 
     private static int Encode(TensorToWrite tensor, long first, ReadOnlySpan<float> values, Span<byte> bytes)
