@@ -184,9 +184,11 @@ internal sealed class Checkpoint : IDisposable
 
     private static void CheckNames(SafetensorsFile file, ParameterTable table, KeyLayout layout)
     {
-        var expected = table.Parameters.Select(p => p.NameIn(layout)).ToHashSet(StringComparer.Ordinal);
+        // Missing ones in the order of the computation, extra ones in the file's: what belongs together stays together.
+        string[] expected = [.. table.Parameters.Select(p => p.NameIn(layout)).Distinct()];
+        var known = expected.ToHashSet(StringComparer.Ordinal);
         List<string> missing = [.. expected.Where(name => !file.Tensors.ContainsKey(name))];
-        List<string> extra = [.. file.Tensors.Keys.Where(name => !expected.Contains(name) && !ParameterTable.IsIgnorable(name))];
+        List<string> extra = [.. file.Tensors.Keys.Where(name => !known.Contains(name) && !ParameterTable.IsIgnorable(name))];
         if (missing.Count == 0 && extra.Count == 0)
         {
             return;
@@ -227,7 +229,7 @@ internal sealed class Checkpoint : IDisposable
 
     private static string Listed(IEnumerable<string> names)
     {
-        string[] all = [.. names.Order(StringComparer.Ordinal)];
+        string[] all = [.. names];
         string text = string.Join(", ", all.Take(MaxNamesListed).Select(Shown));
         return all.Length switch
         {

@@ -152,21 +152,20 @@ internal sealed class SafetensorsFile : IDisposable
     private void ReadWidened(SafetensorsEntry entry, long firstElement, Span<float> destination)
     {
         Span<byte> bytes = MemoryMarshal.AsBytes(destination);
-        Span<byte> stored = bytes[(bytes.Length / 2)..];
-        _source.Read(entry.Offset + firstElement * sizeof(ushort), stored);
+        Span<byte> upper = bytes[(bytes.Length / 2)..];
+        _source.Read(entry.Offset + firstElement * sizeof(ushort), upper);
+        Span<ushort> stored = MemoryMarshal.Cast<byte, ushort>(upper);
+        if (!BitConverter.IsLittleEndian)
+        {
+            BinaryPrimitives.ReverseEndianness(stored, stored);
+        }
         if (entry.Type == SafetensorsType.F16)
         {
-            for (int i = 0; i < destination.Length; i++)
-            {
-                destination[i] = (float)BinaryPrimitives.ReadHalfLittleEndian(stored[(2 * i)..]);
-            }
+            NarrowFloats.WidenHalf(stored, destination);
         }
         else
         {
-            for (int i = 0; i < destination.Length; i++)
-            {
-                destination[i] = NarrowFloats.FromBFloat16(BinaryPrimitives.ReadUInt16LittleEndian(stored[(2 * i)..]));
-            }
+            NarrowFloats.WidenBFloat16(stored, destination);
         }
     }
 

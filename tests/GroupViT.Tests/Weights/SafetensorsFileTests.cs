@@ -124,6 +124,28 @@ internal sealed class SafetensorsFileTests
         }
     }
 
+    [TestCase("F16")]
+    [TestCase("BF16")]
+    public void Widening_in_place_loses_nothing_at_any_length(string type)
+    {
+        byte[] data = new byte[2 * 300];
+        new Random(7).NextBytes(data);
+        using SafetensorsFile file = Open(File(System.Text.Encoding.UTF8.GetBytes($$$"""{"a":{"dtype":"{{{type}}}","shape":[300],"data_offsets":[0,600]}}"""), data));
+        for (int length = 0; length <= 130; length++)
+        {
+            float[] values = new float[length + 1];
+            values[length] = 12345;
+            file.ReadFloat32(file.Entry("a"), length, values.AsSpan(0, length));
+            for (int i = 0; i < length; i++)
+            {
+                ushort bits = BinaryPrimitives.ReadUInt16LittleEndian(data.AsSpan(2 * (length + i)));
+                float expected = type == "F16" ? (float)BitConverter.UInt16BitsToHalf(bits) : NarrowFloats.FromBFloat16(bits);
+                Assert.That(BitConverter.SingleToInt32Bits(values[i]), Is.EqualTo(BitConverter.SingleToInt32Bits(expected)), $"{i} of {length}");
+            }
+            Assert.That(values[length], Is.EqualTo(12345), "nothing is written behind the destination");
+        }
+    }
+
     [Test]
     public void Doubles_are_rounded_to_the_nearest_float_across_chunks()
     {
