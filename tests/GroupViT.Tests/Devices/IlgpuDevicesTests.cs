@@ -27,7 +27,7 @@ internal sealed class IlgpuDevicesTests
         {
             RequiredDevices.Missing(kind.ToString());
         }
-        foreach (Device device in devices)
+        foreach (ILGPU.Runtime.Device device in devices)
         {
             TestContext.Out.WriteLine($"{kind}: {device.Name}, {device.MemorySize >> 20} MiB");
             using Accelerator accelerator = device.CreateAccelerator(context);
