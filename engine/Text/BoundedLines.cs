@@ -6,7 +6,7 @@ namespace GroupViT.Native.Text;
 /// The lines of a UTF-8 file that may be hostile (or the inside of a gzip that unpacks to terabytes): bytes, lines and the
 /// length of a line are capped while reading, before anything grows. LF or CRLF; a byte order mark at the start is skipped.
 /// </summary>
-internal sealed class BoundedLines : IDisposable
+internal sealed class BoundedLines
 {
     public const long MaxBytes = 64L << 20;
     public const int MaxLines = 1_000_000;
@@ -47,7 +47,7 @@ internal sealed class BoundedLines : IDisposable
                 any = true;
                 if (++Number > MaxLines)
                 {
-                    throw Error($"the file has more than {MaxLines:N0} lines");
+                    throw Error($"the file has more than {MaxLines} lines");
                 }
             }
             byte value = _buffer[_at++];
@@ -57,7 +57,7 @@ internal sealed class BoundedLines : IDisposable
             }
             if (length == MaxLineBytes)
             {
-                throw Error($"the line is longer than {MaxLineBytes:N0} bytes");
+                throw Error($"the line is longer than {MaxLineBytes} bytes");
             }
             _line[length++] = value;
         }
@@ -75,8 +75,6 @@ internal sealed class BoundedLines : IDisposable
 
     /// <summary>An error at the current line.</summary>
     public ModelFileException Error(string problem, Exception? inner = null) => new(_name, problem, $"line {Number}", inner: inner);
-
-    public void Dispose() => _at = _filled = 0;
 
     private string Text(int length)
     {

@@ -68,7 +68,7 @@ internal static class ClassNames
         }
         if (labels.Count > MaxLabels)
         {
-            throw new LabelException($"{name} holds {labels.Count:N0} labels; a mask of 16 bits tells {MaxLabels:N0} apart");
+            throw new LabelException($"{name} holds {labels.Count} labels; a mask of 16 bits tells {MaxLabels} apart");
         }
         var first = new Dictionary<string, int>(StringComparer.Ordinal);
         foreach ((string? label, int position) in labels)

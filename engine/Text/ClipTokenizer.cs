@@ -62,7 +62,7 @@ internal sealed class ClipTokenizer
         ArgumentNullException.ThrowIfNull(text);
         if (text.Length > MaxTextLength)
         {
-            throw new LabelException($"a text has {text.Length:N0} characters ('{ClipVocabulary.Shown(text)}'); at most {MaxTextLength:N0} can be tokenised");
+            throw new LabelException($"a text has {text.Length} characters ('{ClipVocabulary.Shown(text)}'); at most {MaxTextLength} can be tokenised");
         }
         var ids = new List<int>();
         if (normalization == TextNormalization.HuggingFace)

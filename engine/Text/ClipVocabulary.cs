@@ -40,7 +40,7 @@ internal sealed class ClipVocabulary
         Require(Start);
         Require(End);
 
-        using var lines = new BoundedLines(merges, mergesName);
+        var lines = new BoundedLines(merges, mergesName);
         var pairs = new List<string>();
         var seen = new HashSet<string>(StringComparer.Ordinal);
         while (lines.Next() is string line)
@@ -93,7 +93,7 @@ internal sealed class ClipVocabulary
         }
         ArraySegment<byte> packed = BoundedBytes.Read(gzip, name);
         using var unpacked = new GZipStream(new MemoryStream(packed.Array!, 0, packed.Count), CompressionMode.Decompress);
-        using var lines = new BoundedLines(unpacked, name);
+        var lines = new BoundedLines(unpacked, name);
         var pairs = new List<string>();
         if (lines.Next() is null)
         {

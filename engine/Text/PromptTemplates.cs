@@ -71,7 +71,7 @@ internal static class PromptTemplates
             }
             if (templates.Count == MaxTemplates)
             {
-                throw new LabelException($"{name}, line {number}: there are more than {MaxTemplates:N0} templates");
+                throw new LabelException($"{name}, line {number}: there are more than {MaxTemplates} templates");
             }
             templates.Add(line);
         }

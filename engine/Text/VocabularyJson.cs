@@ -36,13 +36,13 @@ internal static class VocabularyJson
             long at = reader.TokenStartIndex + skipped;
             if (reader.ValueSpan.Length > MaxSymbolLength * 6)
             {
-                throw new ModelFileException(name, $"a symbol is longer than {MaxSymbolLength:N0} characters", offset: at);
+                throw new ModelFileException(name, $"a symbol is longer than {MaxSymbolLength} characters", offset: at);
             }
             string symbol = reader.GetString()!;
             string shown = ClipVocabulary.Shown(symbol);
             if (symbol.Length is 0 or > MaxSymbolLength)
             {
-                throw new ModelFileException(name, $"a symbol has 1 to {MaxSymbolLength:N0} characters", shown, at);
+                throw new ModelFileException(name, $"a symbol has 1 to {MaxSymbolLength} characters", shown, at);
             }
             reader.Read();
             if (reader.TokenType != JsonTokenType.Number || !reader.TryGetInt32(out int id) || id < 0)
@@ -55,7 +55,7 @@ internal static class VocabularyJson
             }
             if (ids.Count > MaxEntries)
             {
-                throw new ModelFileException(name, $"the vocabulary has more than {MaxEntries:N0} entries", offset: at);
+                throw new ModelFileException(name, $"the vocabulary has more than {MaxEntries} entries", offset: at);
             }
         }
         if (reader.Read())

@@ -146,7 +146,7 @@ internal sealed class ClipTokenizerTests
     {
         Assert.That(
             () => Tokenizer.Encode(new string('x', ClipTokenizer.MaxTextLength + 1), TextNormalization.OpenAI),
-            Throws.TypeOf<LabelException>().With.Message.Contains("16,384"));
+            Throws.TypeOf<LabelException>().With.Message.Contains("16384"));
         Assert.That(Tokenizer.Encode(new string('x', ClipTokenizer.MaxTextLength), TextNormalization.OpenAI), Is.Not.Empty);
         Assert.That(() => Tokenizer.Encode("x", (TextNormalization)7), Throws.TypeOf<ArgumentOutOfRangeException>());
     }
@@ -164,19 +164,13 @@ internal sealed class ClipTokenizerTests
         var clock = System.Diagnostics.Stopwatch.StartNew();
         _ = Tokenizer.Encode(text, TextNormalization.OpenAI);
         _ = Tokenizer.Encode(text, TextNormalization.HuggingFace);
-        Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(30)), "each takes under 3 s on an idle core");
+        Assert.That(clock.Elapsed, Is.LessThan(TimeSpan.FromSeconds(30)), "the slowest took 2.4 s for each normalisation on a busy machine");
     }
 
     [Test]
     public void The_demonstration_models_vocabulary_is_read_and_its_special_tokens_are_its_own()
     {
-        string? folder = AppContext.BaseDirectory;
-        while (folder is not null && !File.Exists(Path.Combine(folder, "GroupViT.Native.sln")))
-        {
-            folder = Path.GetDirectoryName(folder);
-        }
-        Assume.That(folder, Is.Not.Null, "the test binary runs outside the project");
-        string scenes = Path.Combine(folder!, "tools", "models", "scenes");
+        string scenes = Path.Combine(AppContext.BaseDirectory, "scenes-vocabulary");
         using FileStream vocabulary = File.OpenRead(Path.Combine(scenes, "vocab.json")), merges = File.OpenRead(Path.Combine(scenes, "merges.txt"));
         ClipTokenizer tokenizer = ClipTokenizer.FromFiles(vocabulary, "vocab.json", merges, "merges.txt");
         Assert.That((tokenizer.VocabularySize, tokenizer.StartId, tokenizer.EndId), Is.EqualTo((768, 766, 767)));
