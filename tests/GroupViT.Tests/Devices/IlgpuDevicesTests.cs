@@ -22,7 +22,7 @@ internal sealed class IlgpuDevicesTests
         NativeLibraries.Install();
         using Context context = Context.Create(enable);
         // A context that found nothing contains a CPU accelerator instead.
-        Device[] devices = [.. context.Devices.Where(device => device.AcceleratorType == kind)];
+        ILGPU.Runtime.Device[] devices = [.. context.Devices.Where(device => device.AcceleratorType == kind)];
         if (devices.Length == 0)
         {
             RequiredDevices.Missing(kind.ToString());
