@@ -24,19 +24,21 @@ internal static class Resize
         Pil(image, width, height, window, 1, x => Math.Max(0, 1 - Math.Abs(x)));
 
     /// <summary>
-    /// OpenCV's INTER_LINEAR on 8 bits: two taps an axis whatever the scale (no antialiasing), 11-bit weights. Equal to OpenCV 4.6 on
-    /// 99.9 % of samples, the rest one off: its vector and scalar code paths round differently.
+    /// OpenCV's INTER_LINEAR on 8 bits: two taps an axis whatever the scale (no antialiasing), 11-bit weights. At the left and right
+    /// border the outer tap's weight becomes zero; at the top and bottom the border row stands in for the missing one with the weight
+    /// unchanged, and as each product is truncated, that can give one level less. (Spec E.1 clamps both axes like the first, and
+    /// so misses up to one sample in a hundred of a small picture by one level; this way the recorded pictures are met to the byte.)
     /// </summary>
     public static RgbImage OpenCvBilinear(RgbImage image, int width, int height)
     {
         RgbImage target = new(width, height, image.Name);
-        (int[] columns, int[] columnWeights) = OpenCvTaps(image.Width, width);
-        (int[] rows, int[] rowWeights) = OpenCvTaps(image.Height, height);
+        (int[] columns, int[] columnWeights) = OpenCvTaps(image.Width, width, clampWeights: true);
+        (int[] rows, int[] rowWeights) = OpenCvTaps(image.Height, height, clampWeights: false);
         int[] upper = new int[width * 3], lower = new int[width * 3];
         int upperRow = -1, lowerRow = -1;
         for (int y = 0; y < height; y++)
         {
-            int first = rows[y], second = Math.Min(first + 1, image.Height - 1);
+            int first = Math.Max(rows[y], 0), second = Math.Min(rows[y] + 1, image.Height - 1);
             if (first == lowerRow)
             {
                 (upper, lower, upperRow, lowerRow) = (lower, upper, lowerRow, upperRow);
@@ -59,7 +61,7 @@ internal static class Resize
         return target;
     }
 
-    private static (int[] Starts, int[] Weights) OpenCvTaps(int from, int to)
+    private static (int[] Starts, int[] Weights) OpenCvTaps(int from, int to, bool clampWeights)
     {
         int[] starts = new int[to], weights = new int[2 * to];
         double scale = (double)from / to;
@@ -68,13 +70,9 @@ internal static class Resize
             float position = (float)(((i + 0.5) * scale) - 0.5);
             int start = (int)MathF.Floor(position);
             float t = position - start;
-            if (start < 0)
+            if (clampWeights && (start < 0 || start >= from - 1))
             {
-                (start, t) = (0, 0);
-            }
-            if (start >= from - 1)
-            {
-                (start, t) = (from - 1, 0);
+                (start, t) = (Math.Clamp(start, 0, from - 1), 0);
             }
             starts[i] = start;
             weights[2 * i] = (int)MathF.Round((1 - t) * (1 << OpenCvBits));
