@@ -3,12 +3,13 @@ namespace GroupViT.Native.Imaging;
 /// <summary>A colour for each label, the same in masks, overlays and tables. Label i has the same colour however many there are.</summary>
 internal sealed class LabelColors
 {
-    // Hand-picked so that neighbours in a list differ in hue and lightness, and all stay visible when mixed with a photograph.
+    // Hand-picked: neighbours in a list differ in hue and lightness, and all stay visible when mixed with a photograph. The first
+    // eight look like the demonstration model's first labels (grass, sky, sand, sea, snow, night, brick, wood).
     private static readonly (byte R, byte G, byte B)[] First =
     [
-        (230, 60, 60), (60, 140, 230), (250, 200, 40), (50, 170, 80), (170, 80, 200), (245, 130, 40), (70, 210, 220), (235, 90, 170),
-        (150, 220, 60), (150, 95, 45), (90, 90, 220), (250, 170, 160), (20, 125, 125), (215, 175, 255), (130, 130, 30), (130, 20, 50),
-        (170, 235, 190), (30, 50, 130), (255, 225, 160), (120, 130, 145),
+        (70, 185, 80), (60, 140, 230), (250, 200, 60), (20, 125, 125), (215, 175, 255), (30, 50, 130), (230, 60, 60), (150, 95, 45),
+        (170, 80, 200), (245, 130, 40), (235, 90, 170), (70, 210, 220), (150, 220, 60), (130, 20, 50), (250, 170, 160), (95, 105, 20),
+        (90, 90, 220), (170, 235, 190), (255, 225, 160), (120, 130, 145),
     ];
 
     private readonly (byte R, byte G, byte B)[] _colors;
@@ -19,7 +20,7 @@ internal sealed class LabelColors
     public int Count => _colors.Length;
 
     /// <summary>The default colours.</summary>
-    public static LabelColors Default { get; } = new([.. Enumerable.Range(0, 1024).Select(Make)]);
+    public static LabelColors Default { get; } = new(Spread(256));
 
     /// <summary>Colours of one's own (a data set's palette).</summary>
     public static LabelColors From(IEnumerable<(byte R, byte G, byte B)> colors)
@@ -37,27 +38,37 @@ internal sealed class LabelColors
         }
     }
 
-    /// <summary>After the hand-picked ones: hues a golden angle apart (no two ever meet), in three strengths.</summary>
-    private static (byte R, byte G, byte B) Make(int label)
+    /// <summary>After the hand-picked ones, each colour is the one of a grid that lies farthest from all before it.</summary>
+    private static (byte R, byte G, byte B)[] Spread(int count)
     {
-        if (label < First.Length)
+        List<(byte R, byte G, byte B)> grid = [];
+        for (int i = 0; i < 9 * 9 * 9; i++)
         {
-            return First[label];
+            (int r, int g, int b) = (i / 81 * 255 / 8, i / 9 % 9 * 255 / 8, i % 9 * 255 / 8);
+            // Neither dark nor near grey: those vanish in a picture's shadows.
+            if (Math.Max(r, Math.Max(g, b)) >= 100 && Math.Max(r, Math.Max(g, b)) - Math.Min(r, Math.Min(g, b)) >= 60)
+            {
+                grid.Add(((byte)r, (byte)g, (byte)b));
+            }
         }
-        double hue = label * 0.6180339887498949 % 1 * 6;
-        double value = (label % 3) switch
+        List<(byte R, byte G, byte B)> colors = [.. First];
+        int[] nearest = [.. grid.Select(candidate => First.Min(color => Distance(candidate, color)))];
+        while (colors.Count < count)
         {
-            0 => 0.95,
-            1 => 0.65,
-            _ => 0.8,
-        };
-        double saturation = label % 2 == 0 ? 0.85 : 0.55;
-        return (Channel(5), Channel(3), Channel(1));
+            int best = Array.IndexOf(nearest, nearest.Max());
+            colors.Add(grid[best]);
+            for (int i = 0; i < nearest.Length; i++)
+            {
+                nearest[i] = Math.Min(nearest[i], Distance(grid[i], grid[best]));
+            }
+        }
+        return [.. colors];
+    }
 
-        byte Channel(int n)
-        {
-            double k = (n + hue) % 6;
-            return (byte)Math.Round(255 * value * (1 - (saturation * Math.Clamp(Math.Min(k, 4 - k), 0, 1))));
-        }
+    /// <summary>Squared, weighted as the eye sees the channels (roughly: 2, 4, 3).</summary>
+    private static int Distance((byte R, byte G, byte B) a, (byte R, byte G, byte B) b)
+    {
+        (int r, int g, int blue) = (a.R - b.R, a.G - b.G, a.B - b.B);
+        return (2 * r * r) + (4 * g * g) + (3 * blue * blue);
     }
 }

@@ -3,7 +3,7 @@ namespace GroupViT.Native.Imaging;
 /// <summary>What an overlay shows beside the blended colours.</summary>
 internal sealed record OverlayOptions
 {
-    /// <summary>A label whose pixels keep the plain picture (the background), if any.</summary>
+    /// <summary>A label whose pixels keep the plain picture (the background) and which the legend leaves out, if any.</summary>
     public int? PlainLabel { get; init; }
 
     /// <summary>Whether a line is drawn where labels meet.</summary>
@@ -64,7 +64,7 @@ internal static class Overlay
         }
         if (options.Legend)
         {
-            int[] listed = [.. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0).OrderByDescending(label => pixels[label]).ThenBy(label => label)];
+            int[] listed = [.. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0 && label != options.PlainLabel).OrderByDescending(label => pixels[label]).ThenBy(label => label)];
             DrawLegend(result, listed, names, colors, lines);
         }
         return result;
@@ -108,8 +108,8 @@ internal static class Overlay
 
     private static void DrawLegend(RgbImage image, int[] listed, IReadOnlyList<string> names, LabelColors colors, bool[] lines)
     {
-        // About 45 text rows to the picture's height: the smallest picture gets pixels of 1, a large photograph of 4 and more.
-        int scale = Math.Max(1, Math.Min(image.Width, image.Height) / 400);
+        // About 30 rows of text to the shorter side; below 600 pixels the font cannot get smaller.
+        int scale = Math.Max(1, Math.Min(image.Width, image.Height) / 300);
         int row = (BitmapFont.Height + 2) * scale, margin = 3 * scale, swatch = 8 * scale;
         // At most 60 % of the picture's height and width; below one row and four letters, a legend would only hide the picture.
         int room = Math.Min(MaxLegendRows, ((image.Height * 3 / 5) - (2 * margin)) / row);

@@ -1,4 +1,5 @@
 using System.IO.Compression;
+using System.Numerics;
 
 namespace GroupViT.Native.Imaging;
 
@@ -80,26 +81,40 @@ internal sealed class PngScanlines : IDisposable
                 }
                 break;
             case 2:
-                for (int i = 0; i < row.Length; i++)
-                {
-                    row[i] += above[i];
-                }
+                AddAbove(row, above);
                 break;
             case 3:
-                for (int i = 0; i < row.Length; i++)
+                for (int i = 0; i < Math.Min(step, row.Length); i++)
                 {
-                    int left = i >= step ? row[i - step] : 0;
-                    row[i] += (byte)((left + above[i]) >> 1);
+                    row[i] += (byte)(above[i] >> 1);
+                }
+                for (int i = step; i < row.Length; i++)
+                {
+                    row[i] += (byte)((row[i - step] + above[i]) >> 1);
                 }
                 break;
             case 4:
-                for (int i = 0; i < row.Length; i++)
+                AddAbove(row[..Math.Min(step, row.Length)], above);
+                for (int i = step; i < row.Length; i++)
                 {
-                    row[i] += i >= step ? Paeth(row[i - step], above[i], above[i - step]) : above[i];
+                    row[i] += Paeth(row[i - step], above[i], above[i - step]);
                 }
                 break;
             default:
                 throw new ImageFileException(_name, $"PNG: row {number} has filter type {filter}, but PNG knows only 0 to 4: the file is damaged");
+        }
+    }
+
+    private static void AddAbove(Span<byte> row, ReadOnlySpan<byte> above)
+    {
+        int i = 0;
+        for (; i <= row.Length - Vector<byte>.Count; i += Vector<byte>.Count)
+        {
+            (new Vector<byte>(row[i..]) + new Vector<byte>(above[i..])).CopyTo(row[i..]);
+        }
+        for (; i < row.Length; i++)
+        {
+            row[i] += above[i];
         }
     }
 

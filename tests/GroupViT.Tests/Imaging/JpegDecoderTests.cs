@@ -15,6 +15,8 @@ internal sealed class JpegDecoderTests
     [TestCaseSource(nameof(Samplings))]
     public void Every_sampling_decodes_interleaved_or_not_with_and_without_restarts((int H, int V)[] components)
     {
+        // Components on the full grid meet the samples but for rounding; coarser ones are smoothed.
+        int tolerance = Array.TrueForAll(components, c => c == components[0]) ? 2 : 8;
         foreach ((int width, int height) in new[] { (1, 1), (8, 8), (17, 9), (33, 40) })
         {
             foreach (int restart in new[] { 0, 1, 3 })
@@ -36,7 +38,7 @@ internal sealed class JpegDecoderTests
                             for (int c = 0; c < 3; c++)
                             {
                                 double difference = Math.Abs(image.Row(y)[(3 * x) + c] - Math.Clamp(expected[c], 0, 255));
-                                if (difference > 8)
+                                if (difference > tolerance)
                                 {
                                     Assert.Fail($"{width}x{height}, restart {restart}, interleaved {interleaved}: off by {difference} at ({x}, {y}), channel {c}");
                                 }
