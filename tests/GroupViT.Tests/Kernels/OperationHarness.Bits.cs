@@ -90,19 +90,22 @@ internal sealed partial class OperationHarness
             step.Run();
             long own = long.MaxValue;
             long all = long.MaxValue;
-            // The runtime's own threads may allocate meanwhile, but not the same amount every time: the least of three counts.
-            for (int attempt = 0; attempt < 3 && (own != 0 || all != 0); attempt++)
+            // Of the other threads only the sum is known, and the test runner's timers allocate a few bytes every second. The smallest
+            // object has 24 bytes: a step that makes one per run, on whichever thread, is far above a byte per run.
+            const int runs = 1000;
+            for (int attempt = 0; attempt < 3 && (own != 0 || all >= runs); attempt++)
             {
                 long allBefore = GC.GetTotalAllocatedBytes(true);
                 long ownBefore = GC.GetAllocatedBytesForCurrentThread();
-                for (int run = 0; run < 1000; run++)
+                for (int run = 0; run < runs; run++)
                 {
                     step.Run();
                 }
                 own = Math.Min(own, GC.GetAllocatedBytesForCurrentThread() - ownBefore);
                 all = Math.Min(all, GC.GetTotalAllocatedBytes(true) - allBefore);
             }
-            Assert.That((own, all), Is.EqualTo((0L, 0L)), $"{operation.GetType().Name} allocates while it runs");
+            Assert.That(own, Is.Zero, $"{operation.GetType().Name} allocates while it runs");
+            Assert.That(all, Is.LessThan(runs), $"{operation.GetType().Name} allocates on the team's threads while it runs");
         });
     }
 }
