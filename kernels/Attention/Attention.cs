@@ -8,7 +8,9 @@ namespace GroupViT.Kernels;
 /// each. Self-attention passes three column ranges of one fused projection.</para>
 /// <para><see cref="Causal"/>: query i sees the keys 0..i (M = N). <see cref="KeyLengths"/>, [1, 1, batch] integers: of each batch
 /// element only the first so many keys are seen, at least one. No M x N matrix is ever whole in memory.</para>
-/// <para>Y must lie on none of the inputs. NaN or infinity in a query or a seen key makes that query's output NaN.</para>
+/// <para>Y must lie on none of the inputs. NaN in a query or in a key that it sees makes that head of its output NaN, and so does
+/// infinity in a query. A score of -infinity is a weight of 0, one of +infinity gives NaN. What lies beyond a key length is never used, NaN
+/// or not. A causal query gives the values after it the weight 0: they must be finite, or its output may be NaN.</para>
 /// </remarks>
 internal sealed partial record Attention(TensorView Q, TensorView K, TensorView V, TensorView Y, int Heads, float Scale) : Operation
 {
@@ -22,6 +24,7 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
     {
         RequireSameShape(Q, Y);
         RequireSameShape(K, V);
+        RequireWritable(Y);
         Require(Heads > 0 && Q.Columns % Heads == 0, $"{Q} does not divide into {Heads} heads");
         Require(HeadSize <= 128, $"heads of {HeadSize} columns are wider than the 128 that the kernels hold");
         Require(Q.Batch == K.Batch && Q.Columns == K.Columns, $"{Q} and {K} must have the same batch and columns");
@@ -29,22 +32,24 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
         if (KeyLengths is not null)
         {
             RequireVector(KeyLengths, Q.Batch);
+            Require(KeyLengths.Type == ElementType.Int32, $"{KeyLengths} must hold integers");
         }
     }
 
     public override void Describe(OperationUses uses) => uses.Read(Q).Read(K).Read(V).Read(KeyLengths).Write(Y);
 
     /// <remarks>
-    /// Bound: a score is off by δ = γ(d + 2)·scale·Σ|q·k|, so each weight relatively by 2·max δ plus the softmax's own errors; the
-    /// weighted sum adds γ(N) of Σ p·|v|.
+    /// Bound: a score is off by δ = γ(d + 3)·scale·Σ|q·k|, so the logarithm of a weight by 2·max δ plus the softmax's own errors (its
+    /// argument is rounded twice, by the difference and by the scale); the weighted sum adds γ(N) of Σ p·|v|.
     /// </remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
         int d = HeadSize;
         double[] scores = new double[K.Rows];
+        double[] errors = new double[K.Rows];
         for (int b = 0; b < Q.Batch; b++)
         {
-            int length = KeyLengths is null ? K.Rows : memory.GetInt(KeyLengths, 0, 0, b);
+            int length = KeyLengths is null ? K.Rows : Math.Clamp(memory.GetInt(KeyLengths, 0, 0, b), 1, K.Rows);
             for (int h = 0; h < Heads; h++)
             {
                 for (int m = 0; m < Q.Rows; m++)
@@ -62,29 +67,35 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
                             scores[n] += product;
                             magnitude += Math.Abs(product);
                         }
-                        scoreError = Math.Max(scoreError, ReferenceMemory.Gamma(d + 3) * magnitude);
+                        // An infinite score is exact.
+                        scoreError = double.IsFinite(magnitude) ? Math.Max(scoreError, ReferenceMemory.Gamma(d + 3) * magnitude) : scoreError;
                         max = Math.Max(max, scores[n]);
                     }
                     double sum = 0;
-                    double spread = 0;
+                    double argumentError = 0;
                     for (int n = 0; n < seen; n++)
                     {
-                        spread = Math.Max(spread, Math.Exp(scores[n] - max) * (max - scores[n]));
-                        sum += scores[n] = Math.Exp(scores[n] - max);
+                        double term = Math.Exp(scores[n] - max);
+                        sum += term;
+                        argumentError += term == 0 ? 0 : term * 2 * ReferenceMemory.U * (max - scores[n]);
                     }
-                    double relative = 2 * scoreError + 2 * ReferenceMemory.U * spread * seen / sum + 4 * Softmax.ExpError + ReferenceMemory.Gamma(2 * seen + 4);
+                    double common = 2 * scoreError + argumentError / sum + 2 * Softmax.ExpError + ReferenceMemory.Gamma(2 * seen + 4);
+                    for (int n = 0; n < seen; n++)
+                    {
+                        double distance = max - scores[n];
+                        scores[n] = Math.Exp(-distance) / sum;
+                        errors[n] = Softmax.ProbabilityError(distance, sum, common + 2 * ReferenceMemory.U * distance);
+                    }
                     for (int c = h * d; c < (h + 1) * d; c++)
                     {
                         double y = 0;
-                        double magnitude = 0;
+                        double bound = 0;
                         for (int n = 0; n < seen; n++)
                         {
-                            double term = scores[n] / sum * memory.Get(V, b, n, c);
-                            y += term;
-                            magnitude += Math.Abs(term) + Softmax.Smallest * Math.Abs(memory.Get(V, b, n, c)) / relative;
+                            y += scores[n] * memory.Get(V, b, n, c);
+                            bound += errors[n] * Math.Abs(memory.Get(V, b, n, c));
                         }
-                        // An error of the weights beyond 1 means that the scores themselves are lost: anything between the values is possible.
-                        memory.Set(Y, b, m, c, y, Math.Min(relative, 1e6) * magnitude);
+                        memory.Set(Y, b, m, c, y, bound);
                     }
                 }
             }

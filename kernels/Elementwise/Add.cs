@@ -9,6 +9,7 @@ internal sealed partial record Add(TensorView A, TensorView? B, TensorView Y) : 
     public override void Validate()
     {
         RequireSameShape(A, Y);
+        RequireWritable(Y);
         if (B is { } b)
         {
             RequireSameShape(b, Y);

@@ -14,6 +14,7 @@ internal sealed partial record GatherRows(TensorView Table, Tensor Index, Tensor
 
     public override void Validate()
     {
+        RequireWritable(Y);
         Require(Table.Batch == Y.Batch && Table.Columns == Y.Columns, $"rows of {Table} do not fit {Y}");
         Require(
             Index.Type == ElementType.Int32 && Index.Batch == Y.Batch && Index.Rows == 1 && Index.Columns == Y.Rows,

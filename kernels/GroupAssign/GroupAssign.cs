@@ -35,6 +35,9 @@ internal sealed partial record GroupAssign(
         RequireSameShape(Logits, Soft);
         Require(Logits.Batch == Q.Batch && Logits.Rows == Groups && Logits.Columns == Tokens, $"{Logits} is not [{Q.Batch}, {Groups}, {Tokens}]");
         Require(Y.Batch == Q.Batch && Y.Rows == Groups && Y.Columns == V.Columns, $"{Y} is not [{Q.Batch}, {Groups}, {V.Columns}]");
+        RequireWritable(Logits);
+        RequireWritable(Soft);
+        RequireWritable(Y);
         RequireIndex(Index);
         if (Forced is not null)
         {
@@ -50,9 +53,10 @@ internal sealed partial record GroupAssign(
     internal MatMul LogitsProduct => new(Q, K, Logits) { TransposeB = true, Scale = Scale };
 
     /// <remarks>
-    /// Bound: a logit as in <see cref="MatMul"/>, δ; a soft value relatively by 2δ plus the softmax's own errors; a mean by
-    /// γ(n + 4)·Σ|v|/(n + ε). Where the two best logits of a token are closer than 2δ, either may win: its Index and the means of its
-    /// batch element are then unbounded.
+    /// Bound: a logit as in <see cref="MatMul"/>, δ; the logarithm of a soft value by 2·max δ plus the softmax's own errors; a mean by
+    /// γ(n + 8)·Σ|v|/(n + ε), which covers weights 1 − s + s that are off by two roundings. Where the best logits of a token are closer
+    /// than the δ of both, either may win, and the means of those groups are unbounded; groups of equal queries have equal logits on
+    /// every device, and the first wins.
     /// </remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
@@ -60,24 +64,17 @@ internal sealed partial record GroupAssign(
         for (int b = 0; b < Q.Batch; b++)
         {
             int[] chosen = new int[Tokens];
-            bool close = false;
+            bool[] uncertain = new bool[Groups];
             for (int l = 0; l < Tokens; l++)
             {
-                (chosen[l], bool tie) = Choose(memory, b, l);
-                close |= tie;
-                memory.Set(Index, b, 0, l, chosen[l], tie ? double.PositiveInfinity : 0);
-                if (!tie)
-                {
-                    memory.SetExact(Index, b, 0, l, chosen[l]);
-                }
+                Soften(memory, b, l);
+                chosen[l] = Choose(memory, b, l, uncertain, out int spread);
+                memory.Set(Index, b, 0, l, chosen[l], spread);
             }
             for (int g = 0; g < Groups; g++)
             {
-                double weight = Epsilon;
-                for (int l = 0; l < Tokens; l++)
-                {
-                    weight += chosen[l] == g ? 1 : 0;
-                }
+                int count = chosen.Count(i => i == g);
+                double weight = count + (double)Epsilon;
                 for (int c = 0; c < V.Columns; c++)
                 {
                     double sum = 0;
@@ -88,42 +85,71 @@ internal sealed partial record GroupAssign(
                         sum += value;
                         magnitude += Math.Abs(value);
                     }
-                    memory.Set(Y, b, g, c, sum / weight, close ? double.PositiveInfinity : ReferenceMemory.Gamma((int)weight + 8) * magnitude / weight);
+                    double bound = uncertain[g] ? double.PositiveInfinity : ReferenceMemory.Gamma(count + 8) * magnitude / weight;
+                    memory.Set(Y, b, g, c, sum / weight, bound);
                 }
             }
         }
     }
 
-    private (int Index, bool Tie) Choose(ReferenceMemory memory, int b, int l)
+    /// <summary>The group, which others could win by rounding, and how far off in the index they are.</summary>
+    private int Choose(ReferenceMemory memory, int b, int l, bool[] uncertain, out int spread)
     {
+        spread = 0;
+        if (Forced is { } forced)
+        {
+            return Math.Clamp(memory.GetInt(forced, b, 0, l), 0, Groups - 1);
+        }
         ReadOnlySpan<double> bounds = memory.Bounds(Logits.Tensor);
         int best = 0;
+        for (int g = 1; g < Groups; g++)
+        {
+            (double value, double most) = (memory.Get(Logits, b, g, l), memory.Get(Logits, b, best, l));
+            best = value > most || (double.IsNaN(most) && !double.IsNaN(value)) ? g : best;
+        }
+        for (int g = 0; g < Groups; g++)
+        {
+            double margin = memory.Get(Logits, b, best, l) - memory.Get(Logits, b, g, l);
+            if (margin <= bounds[Logits.Index(b, best, l)] + bounds[Logits.Index(b, g, l)] && !SameQuery(memory, b, best, g))
+            {
+                spread = Math.Max(spread, Math.Abs(best - g));
+                uncertain[best] = uncertain[g] = true;
+            }
+        }
+        return best;
+    }
+
+    private bool SameQuery(ReferenceMemory memory, int b, int first, int second)
+    {
+        bool same = true;
+        for (int c = 0; same && c < Q.Columns; c++)
+        {
+            same = memory.Get(Q, b, first, c) == memory.Get(Q, b, second, c);
+        }
+        return same;
+    }
+
+    private void Soften(ReferenceMemory memory, int b, int l)
+    {
+        ReadOnlySpan<double> bounds = memory.Bounds(Logits.Tensor);
+        double top = double.NegativeInfinity;
         double bound = 0;
         for (int g = 0; g < Groups; g++)
         {
-            best = memory.Get(Logits, b, g, l) > memory.Get(Logits, b, best, l) ? g : best;
+            top = Math.Max(top, memory.Get(Logits, b, g, l));
             bound = Math.Max(bound, bounds[Logits.Index(b, g, l)]);
         }
         double sum = 0;
-        int near = 0;
-        double top = memory.Get(Logits, b, best, l);
         for (int g = 0; g < Groups; g++)
         {
             sum += Math.Exp(memory.Get(Logits, b, g, l) - top);
-            near += top - memory.Get(Logits, b, g, l) <= 2 * bound ? 1 : 0;
         }
         for (int g = 0; g < Groups; g++)
         {
             double distance = top - memory.Get(Logits, b, g, l);
-            double soft = Math.Exp(-distance) / sum;
-            double relative = 4 * bound + 2 * ReferenceMemory.U * (distance + 1) + 2 * Softmax.ExpError + ReferenceMemory.Gamma(Groups + 2);
-            memory.Set(Soft, b, g, l, soft, soft * relative + Softmax.Smallest);
+            double relative = 2 * bound + ReferenceMemory.U * distance + 2 * Softmax.ExpError + ReferenceMemory.Gamma(2 * Groups + 4);
+            memory.Set(Soft, b, g, l, Math.Exp(-distance) / sum, Softmax.ProbabilityError(distance, sum, relative));
         }
-        if (Forced is { } forced)
-        {
-            return (Math.Clamp(memory.GetInt(forced, b, 0, l), 0, Groups - 1), false);
-        }
-        return (best, near > 1);
     }
 
     private void RequireIndex(Tensor index)

@@ -7,7 +7,8 @@ namespace GroupViT.Kernels;
 /// <para>Two passes: the mean first, then the squares of the differences, because E[x²] − E[x]² cancels. X and Y are
 /// [batch, rows, columns]; γ and β are vectors over the columns. The residual, if any, is added after the norm: the position table
 /// follows the patch embedding's norm (spec A.1).</para>
-/// <para>Y may lie on X or on the residual. A row of equal values gives β. NaN or infinity in a row makes the whole row NaN.</para>
+/// <para>Y may lie on X or on the residual. A row of equal values gives β, up to the rounding of the mean. NaN or infinity in a row
+/// makes the whole row NaN.</para>
 /// </remarks>
 internal sealed partial record LayerNorm(TensorView X, Tensor Gamma, Tensor Beta, TensorView Y, float Epsilon) : Operation
 {
@@ -16,6 +17,7 @@ internal sealed partial record LayerNorm(TensorView X, Tensor Gamma, Tensor Beta
     public override void Validate()
     {
         RequireSameShape(X, Y);
+        RequireWritable(Y);
         RequireVector(Gamma, X.Columns);
         RequireVector(Beta, X.Columns);
         Require(Epsilon > 0, $"epsilon must be positive, not {Epsilon}");

@@ -19,6 +19,8 @@ internal sealed partial record PatchUnfold(TensorView X, TensorView Y, int Chann
 
     public override void Validate()
     {
+        Require(Channels > 0 && PatchSize > 0, $"{Channels} channels and patches of {PatchSize} are no picture");
+        RequireWritable(Y);
         Require(X.Rows % Channels == 0, $"{X} does not hold {Channels} planes");
         Require(GridHeight > 0 && GridWidth > 0, $"{X} is smaller than one patch of {PatchSize}");
         Require(

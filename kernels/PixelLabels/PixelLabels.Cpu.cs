@@ -113,9 +113,10 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
             {
                 V.Store(V.MultiplyAdd(V.Load(row + n), share, V.Load(mixed + n)), mixed + n);
             }
+            // Rounded as the vectors are: equal columns of the table must stay equal, or the first of them would not win.
             for (; n < labelCount; n++)
             {
-                mixed[n] += row[n] * shares[g];
+                V1.Store(V1.MultiplyAdd(V1.Load(row + n), V1.Broadcast(shares[g]), V1.Load(mixed + n)), mixed + n);
             }
         }
     }

@@ -33,6 +33,7 @@ internal sealed partial record PixelLabels(TensorView Table, Tensor Geometry, Te
     public override void Validate()
     {
         Require(Groups is null != Maps is null, "either groups or maps are given");
+        Require(Math.Min(Height, Width) > 0, "sides must be positive");
         Require(Groups is null || (Groups.Type == ElementType.Int32 && Groups.Batch * Groups.Rows == 1 && Groups.Columns == Height * Width), $"{Groups} does not hold {Height} x {Width} pixels");
         Require(Maps is not { } maps || (maps.Batch == 1 && maps.Rows == Table.Rows && maps.Columns == Height * Width), $"{Maps} does not hold {Table.Rows} maps of {Height} x {Width}");
         Require(Table.Batch == 1 && Table.Rows <= MaxGroups, $"{Table} must be one table of at most {MaxGroups} groups");
@@ -45,58 +46,81 @@ internal sealed partial record PixelLabels(TensorView Table, Tensor Geometry, Te
         => uses.Read(Table).Read(Geometry).Read(Groups).Read(Maps).Write(Labels).Write(Scores);
 
     /// <remarks>
-    /// Bound of a score: γ(G + 8)·Σ w·|table|. Labels are exact except where the two best scores are closer than twice that.
+    /// Bound of a score: a share is off by <see cref="BilinearSample.Bound"/>, the sum by γ(G + 2)·Σ w·|table|. Labels are exact except where
+    /// the best scores are closer than the bounds of both; labels of the same column of the table are equal on every device, and the
+    /// first wins.
     /// </remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
         int outHeight = memory.GetInt(Geometry, 0, 0, 0);
         int outWidth = memory.GetInt(Geometry, 0, 0, 1);
         int firstRow = memory.GetInt(Geometry, 0, 0, 2);
-        int pixels = Math.Min(Capacity, memory.GetInt(Geometry, 0, 0, 3) * outWidth);
+        long pixels = Math.Min(Capacity, (long)memory.GetInt(Geometry, 0, 0, 3) * outWidth);
         double[] scores = new double[Table.Columns];
+        double[] bounds = new double[Table.Columns];
         for (int i = 0; i < pixels; i++)
         {
-            double y = Bilinear.Position(firstRow + i / outWidth, Height, outHeight);
-            double x = Bilinear.Position(i % outWidth, Width, outWidth);
-            double largest = 0;
             Array.Clear(scores);
+            Array.Clear(bounds);
             for (int g = 0; g < Table.Rows; g++)
             {
-                double share = Bilinear.Sample((r, c) => Share(memory, g, r * Width + c), Height, Width, y, x);
+                BilinearSample share = Bilinear.Sample(
+                    (r, c) => Share(memory, g, r * Width + c), Height, Width, outHeight, outWidth, firstRow + i / outWidth, i % outWidth);
+                if (share.Largest == 0)
+                {
+                    continue;
+                }
+                double error = share.Bound + ReferenceMemory.Gamma(Table.Rows + 2) * share.Magnitude;
                 for (int n = 0; n < Table.Columns; n++)
                 {
-                    scores[n] += share * memory.Get(Table, 0, g, n);
-                    largest = Math.Max(largest, (Math.Abs(share) + 1e-3) * Math.Abs(memory.Get(Table, 0, g, n)));
+                    scores[n] += share.Value * memory.Get(Table, 0, g, n);
+                    bounds[n] += error * Math.Abs(memory.Get(Table, 0, g, n));
                 }
             }
-            double bound = ReferenceMemory.Gamma(Table.Rows + 8) * largest * Math.Min(Table.Rows, 8);
-            Write(memory, i, scores, bound);
+            Write(memory, i, scores, bounds);
         }
     }
 
-    private void Write(ReferenceMemory memory, int pixel, double[] scores, double bound)
+    private void Write(ReferenceMemory memory, int pixel, double[] scores, double[] bounds)
     {
         int best = 0;
         for (int n = 1; n < scores.Length; n++)
         {
             best = scores[n] > scores[best] ? n : best;
         }
-        double second = double.NegativeInfinity;
         double sum = 0;
+        double bound = 0;
+        int rivals = 0;
         for (int n = 0; n < scores.Length; n++)
         {
-            second = n == best ? second : Math.Max(second, scores[n]);
             sum += Math.Exp(scores[n] - scores[best]);
+            if (scores[best] - scores[n] <= bounds[best] + bounds[n])
+            {
+                bound = Math.Max(bound, bounds[n]);
+                rivals = SameColumn(memory, best, n) ? rivals : Math.Max(rivals, Math.Abs(best - n));
+            }
         }
-        memory.Set(Labels, 0, 0, pixel, best, scores[best] - second <= 2 * bound ? double.PositiveInfinity : 0);
+        memory.Set(Labels, 0, 0, pixel, best, rivals);
         if (SoftmaxScore)
         {
-            memory.Set(Scores, 0, 0, pixel, 1 / sum, (4 * bound + 3 * Softmax.ExpError + ReferenceMemory.Gamma(scores.Length + 2) + 200 * ReferenceMemory.U) / sum);
+            // The largest of the scores is subtracted from all of them: each difference is off by two of their bounds and one rounding.
+            double relative = 2 * bounds.Max() + 2 * Softmax.ExpError + ReferenceMemory.Gamma(2 * scores.Length + 2);
+            memory.Set(Scores, 0, 0, pixel, 1 / sum, Softmax.ProbabilityError(0, sum, relative));
         }
         else
         {
             memory.Set(Scores, 0, 0, pixel, scores[best], bound);
         }
+    }
+
+    private bool SameColumn(ReferenceMemory memory, int first, int second)
+    {
+        bool same = true;
+        for (int g = 0; same && g < Table.Rows; g++)
+        {
+            same = memory.Get(Table, 0, g, first) == memory.Get(Table, 0, g, second);
+        }
+        return same;
     }
 
     private double Share(ReferenceMemory memory, int group, int pixel)

@@ -21,7 +21,9 @@ internal sealed partial record ArgMaxColumns(TensorView X, Tensor Index) : Opera
                 int best = 0;
                 for (int c = 1; c < X.Columns; c++)
                 {
-                    if (memory.Get(X, b, r, c) > memory.Get(X, b, r, best))
+                    double value = memory.Get(X, b, r, c);
+                    double most = memory.Get(X, b, r, best);
+                    if (value > most || (double.IsNaN(most) && !double.IsNaN(value)))
                     {
                         best = c;
                     }

@@ -5,7 +5,10 @@ namespace GroupViT.Kernels;
 internal sealed partial record MeanRows(TensorView X, TensorView Y) : Operation
 {
     public override void Validate()
-        => Require(Y.Batch == X.Batch && Y.Rows == 1 && Y.Columns == X.Columns, $"{Y} is not the row mean of {X}");
+    {
+        Require(Y.Batch == X.Batch && Y.Rows == 1 && Y.Columns == X.Columns, $"{Y} is not the row mean of {X}");
+        RequireWritable(Y);
+    }
 
     public override void Describe(OperationUses uses) => uses.Read(X).Write(Y);
 

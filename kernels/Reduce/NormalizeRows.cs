@@ -3,13 +3,15 @@ namespace GroupViT.Kernels;
 /// <summary>Y = X / max(‖X‖₂, Floor), row by row: the unit embeddings (spec B.4).</summary>
 /// <remarks>
 /// Floor is 1e-12 for the original's rule; 0 gives Hugging Face's plain division, where a zero row becomes NaN. Y may lie on X.
-/// The squares are summed in float32: rows with entries beyond 1e19 overflow to zero.
+/// The squares are summed in float32: rows with entries beyond 1e19 overflow to zero, and entries below 1e-19 count with less precision
+/// or not at all. NaN in a row makes it NaN; infinity makes its own entries NaN and the others 0.
 /// </remarks>
 internal sealed partial record NormalizeRows(TensorView X, TensorView Y, float Floor) : Operation
 {
     public override void Validate()
     {
         RequireSameShape(X, Y);
+        RequireWritable(Y);
         Require(Floor >= 0, $"the floor must not be negative, as {Floor} is");
     }
 

@@ -21,14 +21,14 @@ internal static class Bilinear
         low = low < input ? low : input - 1;
     }
 
-    /// <summary>The definition, in float64.</summary>
-    public static double Sample(Func<int, int, double> plane, int height, int width, double y, double x)
+    /// <summary>The definition, in float64, of output pixel (row, column).</summary>
+    public static BilinearSample Sample(Func<int, int, double> plane, int inHeight, int inWidth, int outHeight, int outWidth, int row, int column)
     {
-        (int y0, double ty) = Split(y, height);
-        (int x0, double tx) = Split(x, width);
-        int y1 = Math.Min(y0 + 1, height - 1);
-        int x1 = Math.Min(x0 + 1, width - 1);
-        return (1 - ty) * ((1 - tx) * plane(y0, x0) + tx * plane(y0, x1)) + ty * ((1 - tx) * plane(y1, x0) + tx * plane(y1, x1));
+        (int y0, double ty) = Split(Position(row, inHeight, outHeight), inHeight);
+        (int x0, double tx) = Split(Position(column, inWidth, outWidth), inWidth);
+        int y1 = Math.Min(y0 + 1, inHeight - 1);
+        int x1 = Math.Min(x0 + 1, inWidth - 1);
+        return new BilinearSample(plane(y0, x0), plane(y0, x1), plane(y1, x0), plane(y1, x1), ty, tx);
     }
 
     public static double Position(int i, int input, int output) => Math.Max((i + 0.5) * input / output - 0.5, 0);
@@ -38,4 +38,21 @@ internal static class Bilinear
         int low = Math.Min((int)Math.Floor(position), size - 1);
         return (low, position - low);
     }
+}
+
+/// <summary>Four neighbours and the two weights of the later ones. Samples of the same neighbours and weights are the same bits on a device.</summary>
+internal readonly record struct BilinearSample(double Above, double AboveRight, double Below, double BelowRight, double Ty, double Tx)
+{
+    public double Value => (1 - Ty) * ((1 - Tx) * Above + Tx * AboveRight) + Ty * ((1 - Tx) * Below + Tx * BelowRight);
+
+    public double Magnitude => (1 - Ty) * ((1 - Tx) * Math.Abs(Above) + Tx * Math.Abs(AboveRight)) + Ty * ((1 - Tx) * Math.Abs(Below) + Tx * Math.Abs(BelowRight));
+
+    public double Largest => Math.Max(Math.Max(Math.Abs(Above), Math.Abs(AboveRight)), Math.Max(Math.Abs(Below), Math.Abs(BelowRight)));
+
+    /// <summary>
+    /// What float32 may be off by. A weight t is rounded once and 1 − t once more, so both are off by up to u whatever their size: 2·u of the
+    /// largest neighbour per axis. Products and sums add 2·u of the magnitude per axis. Mixing shares of one source, whose weights are
+    /// multiplied first, costs less than 6·u of either.
+    /// </summary>
+    public double Bound => 6 * ReferenceMemory.U * (Magnitude + Largest);
 }

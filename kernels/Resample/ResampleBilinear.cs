@@ -3,12 +3,14 @@ namespace GroupViT.Kernels;
 /// <summary>Resamples planes bilinearly, without aligned corners (spec F.1 step 2, F.2 step 3).</summary>
 /// <remarks>
 /// X is [batch, planes, inHeight·inWidth], Y is [batch, planes, outHeight·outWidth], both row-major. An axis whose size does not change is
-/// copied exactly. Y must not lie on X.
+/// copied exactly. Y must not lie on X. NaN and infinity spread to every pixel that has them for a neighbour, even with a weight of 0.
 /// </remarks>
 internal sealed partial record ResampleBilinear(TensorView X, TensorView Y, int InHeight, int InWidth, int OutHeight, int OutWidth) : Operation
 {
     public override void Validate()
     {
+        RequireWritable(Y);
+        Require(Math.Min(Math.Min(InHeight, InWidth), Math.Min(OutHeight, OutWidth)) > 0, "sides must be positive");
         Require(X.Batch == Y.Batch && X.Rows == Y.Rows, $"{X} and {Y} must hold the same planes");
         Require(X.Columns == InHeight * InWidth, $"{X} does not hold planes of {InHeight} x {InWidth}");
         Require(Y.Columns == OutHeight * OutWidth, $"{Y} does not hold planes of {OutHeight} x {OutWidth}");
@@ -18,7 +20,7 @@ internal sealed partial record ResampleBilinear(TensorView X, TensorView Y, int 
 
     public override void Describe(OperationUses uses) => uses.Read(X).Write(Y);
 
-    /// <remarks>Bound: weights are rounded once, products and sums three times: 8·u of the largest neighbour.</remarks>
+    /// <remarks>Bound: <see cref="BilinearSample.Bound"/>.</remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
         for (int b = 0; b < X.Batch; b++)
@@ -27,30 +29,11 @@ internal sealed partial record ResampleBilinear(TensorView X, TensorView Y, int 
             {
                 for (int i = 0; i < Y.Columns; i++)
                 {
-                    double y = Bilinear.Position(i / OutWidth, InHeight, OutHeight);
-                    double x = Bilinear.Position(i % OutWidth, InWidth, OutWidth);
-                    double value = Bilinear.Sample((r, c) => memory.Get(X, b, p, r * InWidth + c), InHeight, InWidth, y, x);
-                    double magnitude = Bilinear.Sample((r, c) => Math.Abs(memory.Get(X, b, p, r * InWidth + c)), InHeight, InWidth, y, x);
-                    double largest = Bilinear.Sample((r, c) => Neighbourhood(memory, b, p, r, c), InHeight, InWidth, y, x);
-                    memory.Set(Y, b, p, i, value, 6 * ReferenceMemory.U * (magnitude + largest));
+                    BilinearSample sample = Bilinear.Sample(
+                        (r, c) => memory.Get(X, b, p, r * InWidth + c), InHeight, InWidth, OutHeight, OutWidth, i / OutWidth, i % OutWidth);
+                    memory.Set(Y, b, p, i, sample.Value, sample.Bound);
                 }
             }
         }
-    }
-
-    // A weight of nearly 0 may round a large neighbour in: the bound must know it.
-    private double Neighbourhood(ReferenceMemory memory, int b, int p, int r, int c)
-    {
-        double largest = 0;
-        for (int dr = -1; dr <= 1; dr++)
-        {
-            for (int dc = -1; dc <= 1; dc++)
-            {
-                int row = Math.Clamp(r + dr, 0, InHeight - 1);
-                int column = Math.Clamp(c + dc, 0, InWidth - 1);
-                largest = Math.Max(largest, Math.Abs(memory.Get(X, b, p, row * InWidth + column)));
-            }
-        }
-        return largest;
     }
 }

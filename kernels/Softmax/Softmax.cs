@@ -2,11 +2,16 @@ namespace GroupViT.Kernels;
 
 /// <summary>Y = softmax(X) over the last axis, with the row's maximum subtracted first: no finite input overflows.</summary>
 /// <remarks>
-/// Y may lie on X. Probabilities below 2^-126 come out as numbers below 2^-125 instead of 0. NaN or +infinity in a row makes it NaN.
+/// Y may lie on X. Probabilities below 2^-126 come out as numbers below 2^-125 instead of 0, that of -infinity too. NaN or +infinity in a
+/// row makes it NaN, and so does a row of -infinity alone.
 /// </remarks>
 internal sealed partial record Softmax(TensorView X, TensorView Y) : Operation
 {
-    public override void Validate() => RequireSameShape(X, Y);
+    public override void Validate()
+    {
+        RequireSameShape(X, Y);
+        RequireWritable(Y);
+    }
 
     public override void Describe(OperationUses uses) => uses.Read(X).Write(Y).MayOverwrite(X, Y);
 
@@ -32,14 +37,14 @@ internal sealed partial record Softmax(TensorView X, TensorView Y) : Operation
                 {
                     double term = Math.Exp(memory.Get(X, b, r, c) - max);
                     sum += term;
-                    argumentError += term * ReferenceMemory.U * Math.Abs(memory.Get(X, b, r, c) - max);
+                    // Infinitely far below the maximum is exactly that: no rounding.
+                    argumentError += term == 0 ? 0 : term * ReferenceMemory.U * Math.Abs(memory.Get(X, b, r, c) - max);
                 }
                 for (int c = 0; c < n; c++)
                 {
                     double d = max - memory.Get(X, b, r, c);
-                    double y = Math.Exp(-d) / sum;
                     double relative = ReferenceMemory.U * d + argumentError / sum + 2 * ExpError + ReferenceMemory.Gamma(n + 2);
-                    memory.Set(Y, b, r, c, y, y * relative + Smallest);
+                    memory.Set(Y, b, r, c, Math.Exp(-d) / sum, ProbabilityError(d, sum, relative));
                 }
             }
         }
@@ -47,6 +52,15 @@ internal sealed partial record Softmax(TensorView X, TensorView Y) : Operation
 
     /// <summary>Relative error of the vector and GPU exponentials, tested in SimdMathTests.</summary>
     internal const double ExpError = 1.0 / (1 << 21);
+
+    /// <summary>
+    /// What the probability exp(-distance)/sum may be off by, given that its logarithm may be off by <paramref name="relative"/>. Where
+    /// that is large, the scores themselves are lost, and any probability up to 1 is possible.
+    /// </summary>
+    internal static double ProbabilityError(double distance, double sum, double relative)
+        => Smallest + (double.IsPositiveInfinity(distance)
+            ? 0
+            : Math.Min(1, Math.Exp(Math.Min(relative - distance, 700)) / sum - Math.Exp(-distance) / sum));
 
     /// <summary>What an exponential that should vanish may leave: the clamp at 2^-126.</summary>
     internal const double Smallest = 2.4e-38;

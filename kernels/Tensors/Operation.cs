@@ -38,6 +38,10 @@ internal abstract record Operation
     protected void RequireSameShape(TensorView a, TensorView b)
         => Require(a.SameShape(b), $"{a} and {b} must have the same shape");
 
+    /// <summary>A tensor that is written has memory of its own for each element: no constant, no repetition over the batch.</summary>
+    protected void RequireWritable(TensorView view)
+        => Require(!view.Tensor.IsConstant && (view.Batch == 1 || view.BatchStride != 0), $"{view} is written: it can be no constant and cannot repeat");
+
     /// <summary>A vector over columns: [1, 1, columns].</summary>
     protected void RequireVector(Tensor tensor, int columns)
         => Require(tensor.Batch == 1 && tensor.Rows == 1 && tensor.Columns == columns, $"{tensor} must be a vector of {columns}");

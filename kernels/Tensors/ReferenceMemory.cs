@@ -9,6 +9,9 @@ internal sealed class ReferenceMemory
     /// <summary>Unit roundoff of float32.</summary>
     public const double U = 1.0 / (1 << 24);
 
+    /// <summary>The bound of an element that no definition has set: an implementation must leave it alone.</summary>
+    public const double NeverSet = double.NegativeInfinity;
+
     private readonly Dictionary<Tensor, (double[] Values, double[] Bounds)> tensors = [];
 
     /// <summary>Bounds a float32 sum of n products in any order: n·u/(1 − n·u) of the sum of magnitudes (Higham, section 3.1).</summary>
@@ -16,7 +19,8 @@ internal sealed class ReferenceMemory
 
     public void Put(Tensor tensor, ReadOnlySpan<float> values)
     {
-        (double[] target, _) = Of(tensor);
+        (double[] target, double[] bounds) = Of(tensor);
+        Array.Clear(bounds);
         for (int i = 0; i < target.Length; i++)
         {
             target[i] = values[i];
@@ -25,7 +29,8 @@ internal sealed class ReferenceMemory
 
     public void Put(Tensor tensor, ReadOnlySpan<int> values)
     {
-        (double[] target, _) = Of(tensor);
+        (double[] target, double[] bounds) = Of(tensor);
+        Array.Clear(bounds);
         for (int i = 0; i < target.Length; i++)
         {
             target[i] = values[i];
@@ -62,8 +67,10 @@ internal sealed class ReferenceMemory
         if (!tensors.TryGetValue(tensor, out (double[] Values, double[] Bounds) found))
         {
             found = (new double[tensor.Count], new double[tensor.Count]);
+            Array.Fill(found.Bounds, NeverSet);
             if (tensor.Reader is { } reader)
             {
+                Array.Clear(found.Bounds);
                 float[] values = new float[tensor.Count];
                 reader(values);
                 for (int i = 0; i < values.Length; i++)
@@ -75,5 +82,4 @@ internal sealed class ReferenceMemory
         }
         return found;
     }
-
 }

@@ -125,6 +125,38 @@ internal sealed class MatMulTests(TestDevice device)
     }
 
     [Test]
+    public void Not_a_number_and_infinity_spread_as_in_ieee_arithmetic()
+    {
+        OperationHarness harness = new(device);
+        Tensor a = Tensor.Float("a", 1, 4, 3);
+        Tensor b = Tensor.Float("b", 1, 3, 2);
+        harness.With(a, float.NaN, 1, 1, float.PositiveInfinity, 1, 1, 1, 0, 1, 1, 1, 1).With(b, 1f, -1, float.NegativeInfinity, 2, 3, 4);
+        Tensor y = Tensor.Float("y", 1, 4, 2);
+        MatMul product = new(a, b, y);
+        harness.Check(product);
+        Assert.That(harness.Floats(product, y), Is.EqualTo((float[])
+            [float.NaN, float.NaN, float.NaN, float.NegativeInfinity, float.NaN, 3, float.NegativeInfinity, 5]));
+    }
+
+    [Test]
+    public void Bits_do_not_depend_on_threads_or_runs()
+    {
+        OperationHarness harness = new(device);
+        int rows = device.IsSlow ? 3 : 150;
+        Tensor y = Tensor.Float("y", 2, rows, 40);
+        harness.IsRepeatable(new MatMul(Tensor.Float("a", 2, rows, 30), Tensor.Float("b", 2, 30, 40), y) { Activation = Activation.QuickGelu });
+    }
+
+    [Test]
+    public void Prepared_steps_allocate_nothing([Values] bool transposed)
+    {
+        OperationHarness harness = new(device);
+        Tensor b = transposed ? Tensor.Float("b", 1, 20, 8) : Tensor.Float("b", 1, 8, 20);
+        harness.AllocatesNothing(new MatMul(Tensor.Float("a", 1, 30, 8), b, Tensor.Float("y", 1, 30, 20)) { TransposeB = transposed, Activation = Activation.Gelu });
+        harness.AllocatesNothing(new MatMul(Tensor.Float("a", 1, 30, 8), harness.Constant("w", 20, 8), Tensor.Float("y", 1, 30, 20)) { TransposeB = true, Bias = harness.Vector("bias", 20) });
+    }
+
+    [Test]
     public void Shapes_that_do_not_fit_are_refused()
     {
         Tensor a = Tensor.Float("a", 1, 3, 4);
