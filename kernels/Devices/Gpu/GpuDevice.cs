@@ -20,6 +20,7 @@ internal sealed class GpuDevice : Device
     private GpuDevice(Context context, Accelerator accelerator, string name, DeviceKind kind)
     {
         this.context = context;
+        GpuIntrinsics.Register(context);
         (Accelerator, Name, Kind) = (accelerator, name, kind);
         // ILGPU sets OpenCL arguments on a kernel object that all threads share; the simulator runs one kernel at a time anyway.
         LaunchGate = kind == DeviceKind.Cuda ? null : new Lock();
