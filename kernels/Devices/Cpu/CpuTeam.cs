@@ -43,8 +43,7 @@ internal sealed class CpuTeam : IDisposable
     // About 20 µs on a 3 GHz machine: the gap between two steps of a program is shorter, the gap between two programs is longer.
     private const int SpinLimit = 400;
 
-    private readonly Thread[] helpers;
-    private readonly SemaphoreSlim wake = new(0);
+    private readonly Helper[] helpers;
     private readonly Lock gate = new();
     private CpuStep? step;
     private Exception? failure;
@@ -52,18 +51,15 @@ internal sealed class CpuTeam : IDisposable
     private int next;
     private int generation;
     private int busy;
-    private int sleeping;
     private volatile bool stopping;
 
     public CpuTeam(int threads)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
-        helpers = new Thread[threads - 1];
+        helpers = new Helper[threads - 1];
         for (int i = 0; i < helpers.Length; i++)
         {
-            int thread = i + 1;
-            helpers[i] = new Thread(() => Help(thread)) { IsBackground = true, Name = $"GroupViT cpu {thread}" };
-            helpers[i].Start();
+            helpers[i] = new Helper(this, i + 1);
         }
     }
 
@@ -84,12 +80,7 @@ internal sealed class CpuTeam : IDisposable
             (step, tiles, failure) = (work, count, null);
             Volatile.Write(ref next, 0);
             Volatile.Write(ref busy, helpers.Length);
-            Interlocked.Increment(ref generation);
-            int asleep = Volatile.Read(ref sleeping);
-            if (asleep > 0)
-            {
-                wake.Release(asleep);
-            }
+            Announce();
             Share(work, count, 0);
             SpinWait spin = default;
             while (Volatile.Read(ref busy) != 0)
@@ -111,13 +102,20 @@ internal sealed class CpuTeam : IDisposable
             return;
         }
         stopping = true;
-        Interlocked.Increment(ref generation);
-        wake.Release(helpers.Length + 1);
-        foreach (Thread helper in helpers)
+        Announce();
+        foreach (Helper helper in helpers)
         {
-            helper.Join();
+            helper.Dispose();
         }
-        wake.Dispose();
+    }
+
+    private void Announce()
+    {
+        Interlocked.Increment(ref generation);
+        foreach (Helper helper in helpers)
+        {
+            helper.Wake();
+        }
     }
 
     private void Share(CpuStep work, int count, int thread)
@@ -137,32 +135,69 @@ internal sealed class CpuTeam : IDisposable
         }
     }
 
-    private void Help(int thread)
+    /// <summary>A thread that shares in every step: it spins for the next one a little, then sleeps until it is woken.</summary>
+    private sealed class Helper : IDisposable
     {
-        int seen = 0;
-        while (true)
+        private readonly CpuTeam team;
+        private readonly Thread thread;
+        private readonly int number;
+
+        // One semaphore each: with a common one, a helper that is early back in bed takes the wake-up of one that still sleeps.
+        private readonly SemaphoreSlim wake = new(0);
+        private int asleep;
+
+        public Helper(CpuTeam team, int number)
         {
-            for (int spin = 0; Volatile.Read(ref generation) == seen && spin < SpinLimit; spin++)
+            (this.team, this.number) = (team, number);
+            thread = new Thread(Work) { IsBackground = true, Name = $"GroupViT cpu {number}" };
+            thread.Start();
+        }
+
+        /// <summary>After the generation was raised: whoever clears the flag owes, or owns, one wake-up.</summary>
+        public void Wake()
+        {
+            if (Interlocked.Exchange(ref asleep, 0) != 0)
             {
+                wake.Release();
+            }
+        }
+
+        public void Dispose()
+        {
+            thread.Join();
+            wake.Dispose();
+        }
+
+        private void Work()
+        {
+            for (int seen = 1; ; seen++)
+            {
+                WaitFor(seen);
+                if (team.stopping)
+                {
+                    return;
+                }
+                team.Share(team.step!, team.tiles, number);
+                Interlocked.Decrement(ref team.busy);
+            }
+        }
+
+        // Generations follow one another only when every helper is done, so the one waited for is never passed over.
+        private void WaitFor(int generation)
+        {
+            for (int spin = 0; spin < SpinLimit; spin++)
+            {
+                if (Volatile.Read(ref team.generation) == generation)
+                {
+                    return;
+                }
                 Thread.SpinWait(20);
             }
-            if (Volatile.Read(ref generation) == seen)
+            Interlocked.Exchange(ref asleep, 1);
+            if (Volatile.Read(ref team.generation) != generation || Interlocked.Exchange(ref asleep, 0) == 0)
             {
-                // Announce the sleep, then look again: a caller that saw no sleeper has already raised the generation.
-                Interlocked.Increment(ref sleeping);
-                while (Volatile.Read(ref generation) == seen)
-                {
-                    wake.Wait();
-                }
-                Interlocked.Decrement(ref sleeping);
+                wake.Wait();
             }
-            if (stopping)
-            {
-                return;
-            }
-            seen++;
-            Share(step!, tiles, thread);
-            Interlocked.Decrement(ref busy);
         }
     }
 }

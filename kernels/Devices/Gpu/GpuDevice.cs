@@ -141,6 +141,7 @@ internal sealed class GpuDevice : Device
 
     private static Context CreateContext(DeviceKind kind)
     {
+        NativeLibraries.Install();
         return Context.Create(builder =>
         {
             builder.EnableAlgorithms();
