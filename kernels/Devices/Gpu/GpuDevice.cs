@@ -41,9 +41,6 @@ internal sealed class GpuDevice : Device
     /// <summary>Held around launches where the driver's interface demands it; null on CUDA.</summary>
     public Lock? LaunchGate { get; }
 
-    /// <summary>Threads that work together on a row: a power of two, small on the simulator, where a barrier costs an OS switch each.</summary>
-    public int RowGroupSize => Kind == DeviceKind.Simulator ? 8 : 64;
-
     public static GpuDevice OpenSimulator()
     {
         Context context = Context.Create(builder => builder.CPU(CPUDevice.Default).EnableAlgorithms());

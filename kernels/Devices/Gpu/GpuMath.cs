@@ -56,6 +56,11 @@ internal static class GpuMath
         return p * PowerOfTwo(n);
     }
 
+    /// <summary>The order of arg-max: a number is above not-a-number, and nothing is above its equal, so the first of equals stays.</summary>
+    public static bool IsAbove(float value, float most) => value > most || (IsNaN(most) && !IsNaN(value));
+
+    public static bool IsNaN(float x) => (Interop.FloatAsInt(x) & 0x7FFFFFFFu) > 0x7F800000u;
+
     private static int RoundToInt(float x) => (int)(x < 0f ? x - 0.5f : x + 0.5f);
 
     private static float PowerOfTwo(int n) => Interop.IntAsFloat((uint)((n + 127) << 23));
