@@ -20,7 +20,6 @@ internal sealed class GpuDevice : Device
     private GpuDevice(Context context, Accelerator accelerator, string name, DeviceKind kind)
     {
         this.context = context;
-        GpuIntrinsics.Register(context);
         (Accelerator, Name, Kind) = (accelerator, name, kind);
         // ILGPU sets OpenCL arguments on a kernel object that all threads share; the simulator runs one kernel at a time anyway.
         LaunchGate = kind == DeviceKind.Cuda ? null : new Lock();
@@ -43,7 +42,7 @@ internal sealed class GpuDevice : Device
 
     public static GpuDevice OpenSimulator()
     {
-        Context context = Context.Create(builder => builder.CPU(CPUDevice.Default).EnableAlgorithms());
+        Context context = CreateContext(DeviceKind.Simulator);
         return new GpuDevice(context, context.CreateCPUAccelerator(0), "simulator", DeviceKind.Simulator);
     }
 
@@ -139,17 +138,23 @@ internal sealed class GpuDevice : Device
     private static Context CreateContext(DeviceKind kind)
     {
         NativeLibraries.Install();
-        return Context.Create(builder =>
+        Context context = Context.Create(builder =>
         {
             builder.EnableAlgorithms();
-            if (kind == DeviceKind.Cuda)
+            switch (kind)
             {
-                builder.Cuda();
-            }
-            else
-            {
-                builder.OpenCL();
+                case DeviceKind.Cuda:
+                    builder.Cuda();
+                    break;
+                case DeviceKind.OpenCL:
+                    builder.OpenCL();
+                    break;
+                default:
+                    builder.CPU(CPUDevice.Default);
+                    break;
             }
         });
+        GpuIntrinsics.Register(context);
+        return context;
     }
 }

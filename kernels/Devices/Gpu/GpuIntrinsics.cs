@@ -1,13 +1,14 @@
 using System.Reflection;
 using ILGPU;
 using ILGPU.Backends.OpenCL;
+using ILGPU.Backends.PTX;
 using ILGPU.IR;
 using ILGPU.IR.Intrinsics;
 using ILGPU.Util;
 
 namespace GroupViT.Kernels.Devices;
 
-/// <summary>What kernels say to the hardware directly. The C# bodies are what CUDA and the simulator compile; OpenCL has its own text.</summary>
+/// <summary>What kernels say to the hardware directly.</summary>
 internal static class GpuIntrinsics
 {
     /// <summary>a·b + c. ILGPU's OpenCL text has one statement per operation, which no compiler may fuse; CUDA's assembler fuses by itself.</summary>
@@ -21,15 +22,24 @@ internal static class GpuIntrinsics
     [IntrinsicImplementation]
     public static void Synchronize() => Group.Barrier();
 
-    /// <summary>Once per context, before its first kernel is compiled.</summary>
+    /// <summary>Once per context, before its first accelerator is made: a back end takes over what is known at its birth.</summary>
     public static void Register(Context context)
     {
         IntrinsicImplementationManager manager = context.GetIntrinsicManager();
         manager.RegisterMethod(Method(nameof(MultiplyAdd)), OpenCL(nameof(WriteMultiplyAdd)));
+        manager.RegisterMethod(Method(nameof(MultiplyAdd)), Cuda(nameof(PlainMultiplyAdd)));
         manager.RegisterMethod(Method(nameof(Synchronize)), OpenCL(nameof(WriteSynchronize)));
+        manager.RegisterMethod(Method(nameof(Synchronize)), Cuda(nameof(PlainSynchronize)));
     }
 
+    // An intrinsic's own body is for the simulator alone; these are compiled in its place for CUDA.
+    private static float PlainMultiplyAdd(float a, float b, float c) => a * b + c;
+
+    private static void PlainSynchronize() => Group.Barrier();
+
     private static MethodInfo Method(string name) => typeof(GpuIntrinsics).GetMethod(name)!;
+
+    private static PTXIntrinsic Cuda(string replacement) => new(typeof(GpuIntrinsics), replacement, IntrinsicImplementationMode.Redirect);
 
     private static CLIntrinsic OpenCL(string generator)
         => new(typeof(GpuIntrinsics), generator, IntrinsicImplementationMode.GenerateCode);
