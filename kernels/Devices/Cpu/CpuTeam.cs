@@ -193,10 +193,14 @@ internal sealed class CpuTeam : IDisposable
                 }
                 Thread.SpinWait(20);
             }
-            Interlocked.Exchange(ref asleep, 1);
-            if (Volatile.Read(ref team.generation) != generation || Interlocked.Exchange(ref asleep, 0) == 0)
+            // A wake-up may be one for the step just done: the caller was slow to send it. So look again after each.
+            while (Volatile.Read(ref team.generation) != generation)
             {
-                wake.Wait();
+                Interlocked.Exchange(ref asleep, 1);
+                if (Volatile.Read(ref team.generation) != generation || Interlocked.Exchange(ref asleep, 0) == 0)
+                {
+                    wake.Wait();
+                }
             }
         }
     }

@@ -1,0 +1,82 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Native;
+
+/// <summary>A graph prepared for a worker: steps in an array. Running it walks the array, allocates nothing, and looks nothing up.</summary>
+/// <remarks>Used by the one caller that holds the worker.</remarks>
+internal sealed class Program
+{
+    private readonly Worker worker;
+    private readonly MemoryPlan plan;
+    private readonly Step[] steps;
+
+    /// <summary>Prepares every operation: kernels are chosen, constants packed, arguments bound.</summary>
+    public Program(Graph graph, MemoryPlan plan, Worker worker)
+    {
+        (this.worker, this.plan) = (worker, plan);
+        steps = new Step[graph.Operations.Count];
+        for (int i = 0; i < steps.Length; i++)
+        {
+            steps[i] = worker.Prepare(graph.Operations[i], plan.Offsets);
+        }
+        worker.CommitScratch();
+        Outputs = graph.Outputs;
+    }
+
+    public IReadOnlyDictionary<string, TensorView> Outputs { get; }
+
+    public void Upload<T>(Tensor tensor, ReadOnlySpan<T> values)
+        where T : unmanaged
+    {
+        if (values.Length != tensor.Count)
+        {
+            throw new ArgumentException($"{tensor} takes {tensor.Count} values, not {values.Length}");
+        }
+        worker.Upload(values, plan.Offsets[tensor]);
+    }
+
+    /// <param name="cancellation">Looked at between steps.</param>
+    /// <exception cref="OperationCanceledException">The run was given up; the arena's contents are undefined, the program usable.</exception>
+    public void Run(CancellationToken cancellation = default)
+    {
+        foreach (Step step in steps)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            step.Run();
+        }
+    }
+
+    /// <summary>Copies the first values of a tensor; waits for the run.</summary>
+    public void Download<T>(Tensor tensor, Span<T> values)
+        where T : unmanaged
+    {
+        if (values.Length > tensor.Count)
+        {
+            throw new ArgumentException($"{tensor} holds {tensor.Count} values, not {values.Length}");
+        }
+        worker.Download(plan.Offsets[tensor], values);
+    }
+
+    /// <summary>An output as a dense array, gathered from its view.</summary>
+    public T[] Read<T>(string name)
+        where T : unmanaged
+    {
+        TensorView view = Outputs[name];
+        T[] whole = new T[view.Tensor.Count];
+        Download<T>(view.Tensor, whole);
+        if (view.IsWhole)
+        {
+            return whole;
+        }
+        T[] dense = new T[view.Batch * view.Rows * view.Columns];
+        for (int b = 0; b < view.Batch; b++)
+        {
+            for (int r = 0; r < view.Rows; r++)
+            {
+                whole.AsSpan(view.Index(b, r, 0), view.Columns).CopyTo(dense.AsSpan((b * view.Rows + r) * view.Columns));
+            }
+        }
+        return dense;
+    }
+}

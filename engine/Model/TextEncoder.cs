@@ -1,0 +1,50 @@
+using GroupViT.Kernels;
+
+namespace GroupViT.Native;
+
+/// <summary>The text tower's inputs and result as tensors of a graph.</summary>
+/// <param name="Ids">Token ids, [B, 1, T] integers, any padding.</param>
+/// <param name="Lengths">How many ids of each text count, [1, 1, B] integers.</param>
+/// <param name="Pick">The position of each text's end token, [B, 1, 1] integers.</param>
+/// <param name="Projected">The head's output, not normalised, [B, 1, P].</param>
+internal sealed record TextFeatures(Tensor Ids, Tensor Lengths, Tensor Pick, Tensor Projected);
+
+/// <summary>The causal text transformer (spec B.1) with its projection head, for one batch and length.</summary>
+internal sealed class TextEncoder(ModelWeights weights)
+{
+    private readonly TextConfig text = weights.Config.Text;
+
+    public TextFeatures Describe(Graph graph, int batch, int length)
+    {
+        Layers layers = new(graph, weights, (float)text.LayerNormEps);
+        Tensor ids = graph.Input(Tensor.Int("input_ids", batch, 1, length));
+        Tensor lengths = graph.Input(Tensor.Int("lengths", 1, 1, batch));
+        Tensor pick = graph.Input(Tensor.Int("pick", batch, 1, 1));
+
+        const string embeddings = "text_model.embeddings";
+        TensorView table = weights.Parameter($"{embeddings}.token_embedding.weight").View().Repeat(batch);
+        TensorView positions = weights.Parameter($"{embeddings}.position_embedding.weight").View().RowRange(0, length).Repeat(batch);
+        Tensor embedded = Tensor.Float("text.embeddings", batch, length, text.HiddenSize);          // [B, T, C]
+        graph.Add(new GatherRows(table, ids, embedded) { Plus = positions });
+        graph.Tap("text.embeddings", embedded);
+
+        TensorView x = embedded;
+        for (int i = 0; i < text.NumHiddenLayers; i++)
+        {
+            x = new TransformerBlock(layers, $"text_model.encoder.layers.{i}", text.NumAttentionHeads, Layers.Kernel(text.HiddenAct))
+            {
+                CausalLengths = lengths,
+            }.Describe(x);
+        }
+        x = layers.LayerNorm("text_model.final_layer_norm", x);
+        graph.Tap("text.final_layer_norm", x);
+
+        Tensor pooled = Tensor.Float("text.pooled", batch, 1, text.HiddenSize);                     // the end token's row (spec B.2)
+        graph.Add(new GatherRows(x, pick, pooled));
+        graph.Tap("text.pooler_output", pooled);
+        TensorView projected = new Projection(layers, "text_projection").Describe(pooled);
+        graph.Tap("text.text_projection", projected);
+        graph.Output("projected", projected);
+        return new TextFeatures(ids, lengths, pick, projected.Tensor);
+    }
+}
