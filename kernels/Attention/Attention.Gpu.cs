@@ -1,9 +1,9 @@
 using GroupViT.Kernels.Devices;
 using ILGPU;
-using Head16 = GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Quad>>;
-using Head32 = GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Quad>>>;
-using Head64 = GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Quad>>>>;
-using Head128 = GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Pair<GroupViT.Kernels.Quad>>>>>;
+using Head16 = GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Quad>>;
+using Head32 = GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Quad>>>;
+using Head64 = GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Quad>>>>;
+using Head128 = GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Quad>>>>>;
 
 namespace GroupViT.Kernels;
 
@@ -51,21 +51,19 @@ internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding b
 internal static class GpuAttention
 {
     public static GpuStep Prepare<THead>(Attention operation, GpuBinding binding)
-        where THead : struct, IHeadVector<THead>
+        where THead : struct, IRegisterVector<THead>
     {
         GpuAttentionArguments arguments = new(operation, binding);
         int threads = operation.Q.Batch * operation.Heads * operation.Q.Rows;
         bool aligned = operation.HeadSize == THead.Size
-            && IsAligned(operation.Q) && IsAligned(operation.K) && IsAligned(operation.V) && IsAligned(operation.Y);
+            && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
         return aligned
             ? binding.Step<GpuAttentionArguments>(Kernel<THead, AlignedQuads>, threads, arguments)
             : binding.Step<GpuAttentionArguments>(Kernel<THead, BoundedQuads>, threads, arguments);
     }
 
-    private static bool IsAligned(TensorView view) => ((view.Offset | view.BatchStride | view.RowStride) & 3) == 0;
-
     private static void Kernel<THead, TAccess>(Index1D index, GpuAttentionArguments args)
-        where THead : struct, IHeadVector<THead>
+        where THead : struct, IRegisterVector<THead>
         where TAccess : struct, IQuadAccess
     {
         int query = index % args.Queries;
@@ -84,7 +82,7 @@ internal static class GpuAttention
             seen = IntrinsicMath.Min(seen, query + 1);
         }
 
-        THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, query, column), args.HeadSize);
+        THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, query, column), 1, args.HeadSize);
         THead sum = default;
         float max = float.NegativeInfinity;
         float total = 0f;
@@ -92,7 +90,7 @@ internal static class GpuAttention
         int valueAt = args.V.Index(batch, 0, column);
         for (int n = 0; n < seen; n++)
         {
-            THead key = THead.Load<TAccess>(args.K.Data, keyAt, args.HeadSize);
+            THead key = THead.Load<TAccess>(args.K.Data, keyAt, 1, args.HeadSize);
             float score = args.Scale * THead.Dot(q, key, default).Sum();
             if (score > max)
             {
@@ -103,7 +101,7 @@ internal static class GpuAttention
             }
             float weight = GpuMath.Exp(score - max);
             total += weight;
-            sum = THead.MultiplyAdd(THead.Load<TAccess>(args.V.Data, valueAt, args.HeadSize), weight, sum);
+            sum = THead.MultiplyAdd(THead.Load<TAccess>(args.V.Data, valueAt, 1, args.HeadSize), weight, sum);
             keyAt += args.K.RowStride;
             valueAt += args.V.RowStride;
         }

@@ -13,6 +13,9 @@ namespace GroupViT.Kernels.Devices;
 /// <summary>A device behind ILGPU: CUDA, OpenCL, or ILGPU's own CPU accelerator as the simulator.</summary>
 internal sealed class GpuDevice : Device
 {
+    // Small groups spread a launch of a few thousand threads over all multiprocessors; 32 groups of 64 still fill one.
+    private const int FlatGroupSize = 64;
+
     private readonly Context context;
     private readonly Dictionary<MethodInfo, (Kernel Kernel, Delegate Launcher)> kernels = [];
     private readonly Lock gate = new();
@@ -39,6 +42,9 @@ internal sealed class GpuDevice : Device
 
     /// <summary>Held around launches where the driver's interface demands it; null on CUDA.</summary>
     public Lock? LaunchGate { get; }
+
+    /// <summary>True for a CPU behind OpenCL: few threads, each with wide vectors.</summary>
+    public bool IsVectorProcessor => Accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
 
     public static GpuDevice OpenSimulator()
     {
@@ -94,8 +100,11 @@ internal sealed class GpuDevice : Device
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>
         {
-            Kernel kernel = Accelerator.LoadAutoGroupedKernel(Accelerator.GetBackend().Compile(
-                EntryPointDescription.FromImplicitlyGroupedKernel(method), default, new AddressSpaceHook()));
+            CompiledKernel compiled = Accelerator.GetBackend().Compile(
+                EntryPointDescription.FromImplicitlyGroupedKernel(method), default, new AddressSpaceHook());
+            Kernel kernel = Kind == DeviceKind.Simulator
+                ? Accelerator.LoadAutoGroupedKernel(compiled)
+                : Accelerator.LoadImplicitlyGroupedKernel(compiled, FlatGroupSize);
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
         });
 
