@@ -36,14 +36,15 @@ internal sealed class Program
         worker.Upload(values, plan.Offsets[tensor]);
     }
 
+    /// <param name="first">The step to begin with: 0, or a later one where everything before it is still in the arena.</param>
     /// <param name="cancellation">Looked at between steps.</param>
     /// <exception cref="OperationCanceledException">The run was given up; the arena's contents are undefined, the program usable.</exception>
-    public void Run(CancellationToken cancellation = default)
+    public void Run(int first = 0, CancellationToken cancellation = default)
     {
-        foreach (Step step in steps)
+        for (int i = first; i < steps.Length; i++)
         {
             cancellation.ThrowIfCancellationRequested();
-            step.Run();
+            steps[i].Run();
         }
     }
 

@@ -30,22 +30,29 @@ internal sealed class Normalize
 
     /// <summary>Writes <c>[3, height, width]</c> values.</summary>
     /// <exception cref="ArgumentException"><paramref name="target"/> does not hold exactly 3 * height * width values.</exception>
-    public void Apply(RgbImage image, Span<float> target)
+    public void Apply(RgbImage image, Span<float> target) => Apply(image, image.Width, image.Height, target);
+
+    /// <summary>Writes <c>[3, height, width]</c> values of the picture's upper left part.</summary>
+    /// <exception cref="ArgumentException">The part is no part, or <paramref name="target"/> does not hold exactly its values.</exception>
+    public void Apply(RgbImage image, int width, int height, Span<float> target)
     {
-        int plane = image.Width * image.Height;
-        if (target.Length != plane * 3)
+        int plane = width * height;
+        if (width > image.Width || height > image.Height || target.Length != plane * 3)
         {
-            throw new ArgumentException($"{image.Width} x {image.Height} pixels give {plane * 3} values, but there is room for {target.Length}", nameof(target));
+            throw new ArgumentException($"{width} x {height} of {image.Width} x {image.Height} pixels do not fill {target.Length} values", nameof(target));
         }
         ReadOnlySpan<float> red = _table.AsSpan(0, 256), green = _table.AsSpan(256, 256), blue = _table.AsSpan(512, 256);
-        Span<float> r = target[..plane], g = target.Slice(plane, plane), b = target[(2 * plane)..];
-        ReadOnlySpan<byte> source = image.Pixels;
-        for (int i = 0; i < r.Length; i++)
+        for (int y = 0; y < height; y++)
         {
-            ReadOnlySpan<byte> pixel = source.Slice(i * 3, 3);
-            r[i] = red[pixel[0]];
-            g[i] = green[pixel[1]];
-            b[i] = blue[pixel[2]];
+            Span<float> r = target.Slice(y * width, width), g = target.Slice(plane + (y * width), width), b = target.Slice((2 * plane) + (y * width), width);
+            ReadOnlySpan<byte> source = image.Row(y);
+            for (int i = 0; i < r.Length; i++)
+            {
+                ReadOnlySpan<byte> pixel = source.Slice(i * 3, 3);
+                r[i] = red[pixel[0]];
+                g[i] = green[pixel[1]];
+                b[i] = blue[pixel[2]];
+            }
         }
     }
 }

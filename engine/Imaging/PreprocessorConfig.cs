@@ -54,6 +54,9 @@ internal sealed record PreprocessorConfig
     /// <summary><c>segmentation_short_side</c>: the short side of the nvlabs preset, if the folder names one.</summary>
     public int? SegmentationShortSide { get; private init; }
 
+    /// <summary>CLIP's processing at another size: for a model that brings no configuration of its own.</summary>
+    public static PreprocessorConfig OfSize(int side) => Default with { ShortestEdge = side, CropSize = (side, side) };
+
     public Normalize Normalization => Normalize.OnUnitScale(RescaleFactor, [.. Mean], [.. Std]);
 
     /// <summary>Reads a configuration file.</summary>

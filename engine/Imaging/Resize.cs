@@ -13,7 +13,6 @@ internal readonly record struct Window(int Left, int Top, int Width, int Height)
 internal static class Resize
 {
     private const int PilBits = 22;
-    private const int OpenCvBits = 11;
 
     /// <summary>Pillow's BICUBIC: antialiased, a = -0.5. Used by Hugging Face's CLIP image processor.</summary>
     public static RgbImage PilBicubic(RgbImage image, int width, int height, Window? window = null) =>
@@ -23,76 +22,12 @@ internal static class Resize
     public static RgbImage PilBilinear(RgbImage image, int width, int height, Window? window = null) =>
         Pil(image, width, height, window, 1, x => Math.Max(0, 1 - Math.Abs(x)));
 
-    /// <summary>
-    /// OpenCV's INTER_LINEAR on 8 bits: two taps an axis whatever the scale (no antialiasing), 11-bit weights. At the left and right
-    /// border the outer tap's weight becomes zero; at the top and bottom the border row stands in for the missing one with the weight
-    /// unchanged, and as each product is truncated, that can give one level less. (Spec E.1 clamps both axes like the first, and
-    /// so misses up to one sample in a hundred of a small picture by one level; this way the recorded pictures are met to the byte.)
-    /// </summary>
+    /// <summary>OpenCV's INTER_LINEAR on 8 bits; see <see cref="OpenCvBilinear"/>.</summary>
     public static RgbImage OpenCvBilinear(RgbImage image, int width, int height)
     {
         RgbImage target = new(width, height, image.Name);
-        (int[] columns, int[] columnWeights) = OpenCvTaps(image.Width, width, clampWeights: true);
-        (int[] rows, int[] rowWeights) = OpenCvTaps(image.Height, height, clampWeights: false);
-        int[] upper = new int[width * 3], lower = new int[width * 3];
-        int upperRow = -1, lowerRow = -1;
-        for (int y = 0; y < height; y++)
-        {
-            int first = Math.Max(rows[y], 0), second = Math.Min(rows[y] + 1, image.Height - 1);
-            if (first == lowerRow)
-            {
-                (upper, lower, upperRow, lowerRow) = (lower, upper, lowerRow, upperRow);
-            }
-            if (first != upperRow)
-            {
-                OpenCvRow(image, upperRow = first, columns, columnWeights, upper);
-            }
-            if (second != lowerRow)
-            {
-                OpenCvRow(image, lowerRow = second, columns, columnWeights, lower);
-            }
-            int b0 = rowWeights[2 * y], b1 = rowWeights[(2 * y) + 1];
-            Span<byte> row = target.Row(y);
-            for (int i = 0; i < row.Length; i++)
-            {
-                row[i] = (byte)((((b0 * (upper[i] >> 4)) >> 16) + ((b1 * (lower[i] >> 4)) >> 16) + 2) >> 2);
-            }
-        }
+        new OpenCvBilinear(image.Width, image.Height, width, height).Run(image, target);
         return target;
-    }
-
-    private static (int[] Starts, int[] Weights) OpenCvTaps(int from, int to, bool clampWeights)
-    {
-        int[] starts = new int[to], weights = new int[2 * to];
-        double scale = (double)from / to;
-        for (int i = 0; i < to; i++)
-        {
-            float position = (float)(((i + 0.5) * scale) - 0.5);
-            int start = (int)MathF.Floor(position);
-            float t = position - start;
-            if (clampWeights && (start < 0 || start >= from - 1))
-            {
-                (start, t) = (Math.Clamp(start, 0, from - 1), 0);
-            }
-            starts[i] = start;
-            weights[2 * i] = (int)MathF.Round((1 - t) * (1 << OpenCvBits));
-            weights[(2 * i) + 1] = (int)MathF.Round(t * (1 << OpenCvBits));
-        }
-        return (starts, weights);
-    }
-
-    private static void OpenCvRow(RgbImage image, int y, int[] columns, int[] weights, int[] target)
-    {
-        ReadOnlySpan<byte> row = image.Row(y);
-        int last = row.Length - 3;
-        for (int x = 0; x < columns.Length; x++)
-        {
-            int left = columns[x] * 3, right = Math.Min(left + 3, last);
-            int a0 = weights[2 * x], a1 = weights[(2 * x) + 1];
-            target[3 * x] = (row[left] * a0) + (row[right] * a1);
-            target[(3 * x) + 1] = (row[left + 1] * a0) + (row[right + 1] * a1);
-            target[(3 * x) + 2] = (row[left + 2] * a0) + (row[right + 2] * a1);
-        }
     }
 
     private static double BicubicWeight(double x)

@@ -46,8 +46,9 @@ internal sealed class RgbImage
     /// <param name="stride">Bytes from one row to the next, at least <c>width * bytes per pixel</c>.</param>
     /// <param name="format">The order of the samples.</param>
     /// <param name="alpha">What becomes of the fourth sample of <see cref="PixelFormat.Rgba"/> and <see cref="PixelFormat.Bgra"/>.</param>
+    /// <param name="reuse">A raster to write into if its size fits, so that nothing is allocated.</param>
     /// <exception cref="ArgumentException">A size is out of range, or the memory is too short for it.</exception>
-    public static RgbImage FromPixels(ReadOnlySpan<byte> pixels, int width, int height, int stride, PixelFormat format, AlphaMode alpha = AlphaMode.White)
+    public static RgbImage FromPixels(ReadOnlySpan<byte> pixels, int width, int height, int stride, PixelFormat format, AlphaMode alpha = AlphaMode.White, RgbImage? reuse = null)
     {
         CheckSide(width, nameof(width));
         CheckSide(height, nameof(height));
@@ -79,7 +80,7 @@ internal sealed class RgbImage
             throw new ArgumentException($"{height} rows with a stride of {stride} bytes take {needed} bytes, but only {pixels.Length} were given", nameof(pixels));
         }
 
-        RgbImage image = new(width, height);
+        RgbImage image = reuse is not null && reuse.Width == width && reuse.Height == height ? reuse : new(width, height);
         bool compose = bytes == 4 && alpha == AlphaMode.White;
         for (int y = 0; y < height; y++)
         {

@@ -72,7 +72,7 @@ internal sealed class Verifier(Checkpoint checkpoint, Device device, int threads
             worker.AllocateArena(plan.Bytes);
             Program program = new(graph, plan, worker);
             upload(program);
-            program.Run(cancellation);
+            program.Run(cancellation: cancellation);
             worker.Synchronize();
             Dictionary<string, float[]> results = [];
             foreach ((string name, TensorView view) in program.Outputs)

@@ -62,6 +62,9 @@ internal abstract class Worker : IDisposable
     /// <summary>Bytes beside the arena that the operations prepared so far need at once.</summary>
     public abstract long ScratchBytes { get; }
 
+    /// <summary>The bytes that <see cref="AllocateArena"/> asks for, after rounding.</summary>
+    public abstract long ArenaSize(long bytes);
+
     public abstract void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
         where T : unmanaged;
 
@@ -80,6 +83,9 @@ internal abstract class ConstantPool : IDisposable
 {
     /// <summary>Bytes held (or, measuring, that would be held).</summary>
     public abstract long Bytes { get; }
+
+    /// <summary>Frees a constant that no prepared operation uses any more, if it is there.</summary>
+    public abstract void Release(string key);
 
     public abstract void Dispose();
 }

@@ -14,6 +14,12 @@ internal static class Fixtures
         }
         return path;
     }
+
+    /// <summary>A model that ships with the project.</summary>
+    public static string Models(string name) => System.IO.Path.Combine(AppContext.BaseDirectory, "models", name);
+
+    /// <summary>A sample picture, or its truth.</summary>
+    public static string Samples(string name) => System.IO.Path.Combine(AppContext.BaseDirectory, "samples", name);
 }
 
 internal sealed class FixturesTests

@@ -106,6 +106,18 @@ internal sealed unsafe class CpuConstants(MemoryAccount account) : ConstantPool
         }
     }
 
+    public override void Release(string key)
+    {
+        lock (gate)
+        {
+            if (blocks.Remove(key, out NativeBlock? block))
+            {
+                bytes -= block.Bytes;
+                block.Dispose();
+            }
+        }
+    }
+
     public override void Dispose()
     {
         lock (gate)

@@ -52,6 +52,8 @@ internal sealed unsafe class CpuWorker : Worker
     /// <summary>This thread's scratch memory, of at least the bytes that any prepared step reserved.</summary>
     public byte* Scratch(int thread) => scratch!.Pointer + thread * scratchStride;
 
+    public override long ArenaSize(long bytes) => NativeBlock.SizeOf(bytes);
+
     public override void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
         => MemoryMarshal.AsBytes(values).CopyTo(new Span<byte>(Arena + arenaOffset, checked(values.Length * sizeof(T))));
 

@@ -50,6 +50,8 @@ internal sealed class GpuWorker : Worker
         where T : unmanaged
         => arena is null ? default : arena.View<T>(0, 1);
 
+    public override long ArenaSize(long bytes) => GpuBlock.SizeOf(bytes);
+
     public override void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values);
@@ -153,6 +155,18 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
             }
         }
         return default;
+    }
+
+    public override void Release(string key)
+    {
+        lock (gate)
+        {
+            if (blocks.Remove(key, out GpuBlock? block))
+            {
+                bytes -= block.Bytes;
+                block.Dispose();
+            }
+        }
     }
 
     public override void Dispose()

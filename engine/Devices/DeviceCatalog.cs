@@ -1,0 +1,81 @@
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Native;
+
+/// <summary>A device that sessions can be opened on.</summary>
+/// <param name="Name">What <see cref="SessionOptions.Device"/> takes.</param>
+/// <param name="Hardware">The hardware and the facts that kernels are chosen by.</param>
+/// <param name="MemoryBytes">Its memory, or 0 where unknown.</param>
+/// <param name="IsDefault">True for the one that <c>auto</c> means.</param>
+public sealed record DeviceInfo(string Name, string Hardware, long MemoryBytes, bool IsDefault);
+
+/// <summary>The devices of this machine.</summary>
+public static class DeviceCatalog
+{
+    /// <summary>Lists every usable device, the best first; always at least cpu and simulator.</summary>
+    public static IReadOnlyList<DeviceInfo> List()
+    {
+        List<(string Name, bool Preferred)> names = Names();
+        string preferred = Default(names);
+        List<DeviceInfo> devices = [];
+        foreach ((string name, _) in names)
+        {
+            using Device device = Create(name);
+            devices.Add(new DeviceInfo(name, device.Description, device.MemoryBytes, name == preferred));
+        }
+        return devices;
+    }
+
+    /// <summary>Opens a device by name.</summary>
+    /// <exception cref="DeviceUnavailableException">There is none of that name, or it does not open; what was found is listed.</exception>
+    internal static Device Open(string name)
+    {
+        if (name is "cpu" or "simulator")
+        {
+            return Create(name);
+        }
+        List<(string Name, bool Preferred)> names = Names();
+        if (name == "auto")
+        {
+            name = Default(names);
+        }
+        if (names.All(found => found.Name != name))
+        {
+            throw new DeviceUnavailableException(name, $"not found; what there is: {string.Join(", ", names.Select(found => found.Name))}");
+        }
+        try
+        {
+            return Create(name);
+        }
+        catch (Exception exception) when (exception is not OutOfMemoryException)
+        {
+            throw new DeviceUnavailableException(name, $"found, but it cannot be opened ({exception.Message}); what else there is: {string.Join(", ", names.Where(found => found.Name != name).Select(found => found.Name))}", exception);
+        }
+    }
+
+    private static List<(string Name, bool Preferred)> Names()
+    {
+        List<(string, bool)> names = [];
+        foreach ((DeviceKind kind, int index, _, bool gpu) in GpuDevice.Find())
+        {
+            names.Add((kind == DeviceKind.Cuda ? $"cuda:{index}" : $"opencl:{index}", gpu));
+        }
+        names.Add(("cpu", true));
+        names.Add(("simulator", false));
+        return names;
+    }
+
+    // CUDA devices come first in the list; an OpenCL processor (PoCL) is never preferred over our own code for it.
+    private static string Default(List<(string Name, bool Preferred)> names) => names.First(found => found.Preferred).Name;
+
+    private static Device Create(string name) => name switch
+    {
+        "cpu" => new CpuDevice(),
+        "simulator" => GpuDevice.OpenSimulator(),
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.Cuda, Index(name)),
+        _ when name.StartsWith("opencl:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.OpenCL, Index(name)),
+        _ => throw new DeviceUnavailableException(name, "no such kind of device"),
+    };
+
+    private static int Index(string name) => int.Parse(name.AsSpan(name.IndexOf(':', StringComparison.Ordinal) + 1), System.Globalization.CultureInfo.InvariantCulture);
+}

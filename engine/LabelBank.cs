@@ -1,0 +1,116 @@
+using System.Text.Json;
+using GroupViT.Native.Weights;
+
+namespace GroupViT.Native;
+
+/// <summary>How labels become embeddings.</summary>
+public sealed record LabelOptions
+{
+    /// <summary>Prompt templates, each with {} where the label goes; null for <c>a photo of a {}.</c>.</summary>
+    public IReadOnlyList<string>? Templates { get; init; }
+
+    /// <summary>How texts are cleaned before they are tokenised.</summary>
+    public TextNormalization Normalization { get; init; } = TextNormalization.OpenAI;
+
+    /// <summary>
+    /// A list that begins with <c>background</c> has one: it is a threshold, not a text (preset nvlabs, spec F.1 step 0). Without, it is
+    /// an ordinary label (preset transformers).
+    /// </summary>
+    public bool Background { get; init; } = true;
+}
+
+/// <summary>
+/// Labels as unit embeddings, finished: with a bank neither the text tower nor the tokenizer is needed. Immutable, thread-safe.
+/// </summary>
+public sealed class LabelBank
+{
+    private const string Format = "GroupViT.Native label bank 1";
+
+    internal LabelBank(IReadOnlyList<string> labels, bool hasBackground, float[] embeddings, int width, IReadOnlyList<string> templates, TextNormalization normalization, string fingerprint)
+    {
+        (Labels, HasBackground, Embeddings, Width) = (labels, hasBackground, embeddings, width);
+        (Templates, Normalization, Fingerprint) = (templates, normalization, fingerprint);
+    }
+
+    /// <summary>The labels in the order given; a mask's values are positions in it.</summary>
+    public IReadOnlyList<string> Labels { get; }
+
+    /// <summary>True where label 0 is the background threshold and has no embedding.</summary>
+    public bool HasBackground { get; }
+
+    /// <summary>The prompt templates that were averaged.</summary>
+    public IReadOnlyList<string> Templates { get; }
+
+    /// <summary>How the texts were cleaned.</summary>
+    public TextNormalization Normalization { get; }
+
+    /// <summary>The model's fingerprint.</summary>
+    public string Fingerprint { get; }
+
+    /// <summary>[labels without the background, width], row by row, each of length 1.</summary>
+    internal float[] Embeddings { get; }
+
+    internal int Width { get; }
+
+    /// <summary>Labels that have an embedding.</summary>
+    internal int Count => Embeddings.Length / Width;
+
+    /// <summary>Writes the bank as a safetensors file, whole or not at all.</summary>
+    public void Save(string path)
+    {
+        Dictionary<string, string> metadata = new()
+        {
+            ["format"] = Format,
+            ["fingerprint"] = Fingerprint,
+            ["labels"] = JsonSerializer.Serialize(Labels),
+            ["templates"] = JsonSerializer.Serialize(Templates),
+            ["normalization"] = Normalization.ToString(),
+            ["background"] = HasBackground ? "true" : "false",
+        };
+        TensorToWrite tensor = TensorToWrite.OfFloats("embeddings", SafetensorsType.F32, [Count, Width], (first, span) => Embeddings.AsSpan((int)first, span.Length).CopyTo(span));
+        SafetensorsWriter.Write(path, [tensor], metadata);
+    }
+
+    /// <summary>Reads a bank that <see cref="Save"/> wrote.</summary>
+    /// <exception cref="ModelFileException">The file is damaged or no label bank.</exception>
+    public static LabelBank Load(string path)
+    {
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        if (!file.Metadata.TryGetValue("format", out string? format) || format != Format || !file.Tensors.TryGetValue("embeddings", out SafetensorsEntry? entry))
+        {
+            throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{format}', not '{Format}')");
+        }
+        string[] labels = Strings(file, path, "labels");
+        bool background = file.Metadata.GetValueOrDefault("background") == "true";
+        if (entry.Shape.Length != 2 || entry.Shape[0] != labels.Length - (background ? 1 : 0) || entry.Shape[0] < 1 || entry.Shape[1] is < 1 or > 8192)
+        {
+            throw new ModelFileException(path, $"{entry.ShapeText} embeddings do not fit {labels.Length} labels", "embeddings");
+        }
+        float[] embeddings = new float[entry.Shape[0] * entry.Shape[1]];
+        file.ReadFloat32(entry, 0, embeddings);
+        int bad = embeddings.AsSpan().IndexOfAnyExceptInRange(-1.001f, 1.001f);
+        if (bad >= 0)
+        {
+            throw new ModelFileException(path, $"the value at {bad} is {embeddings[bad]}; unit embeddings lie in -1..1", "embeddings");
+        }
+        if (!Enum.TryParse(file.Metadata.GetValueOrDefault("normalization"), out TextNormalization normalization))
+        {
+            throw new ModelFileException(path, "the metadata names no known normalization");
+        }
+        Text.ClassNames.Check(labels);
+        return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "");
+    }
+
+    private static string[] Strings(SafetensorsFile file, string path, string key)
+    {
+        try
+        {
+            string[]? strings = JsonSerializer.Deserialize<string[]>(file.Metadata.GetValueOrDefault(key) ?? "null");
+            return strings is not null && strings.All(text => text is not null) ? strings : throw new JsonException("a list of texts is expected");
+        }
+        catch (JsonException exception)
+        {
+            throw new ModelFileException(path, $"the metadata's {key} cannot be read: {exception.Message}", inner: exception);
+        }
+    }
+}

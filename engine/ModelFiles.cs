@@ -1,0 +1,102 @@
+namespace GroupViT.Native;
+
+/// <summary>The files of one model, wherever they are kept.</summary>
+internal abstract class ModelFiles
+{
+    public const string Weights = "model.safetensors";
+    public const string Config = "config.json";
+    public const string Preprocessor = "preprocessor_config.json";
+    public const string Labels = "labels.txt";
+    public const string Vocabulary = "vocab.json";
+    public const string Merges = "merges.txt";
+    public const string CompressedVocabulary = "bpe_simple_vocab_16e6.txt.gz";
+
+    /// <summary>The model as the user named it.</summary>
+    public abstract string Name { get; }
+
+    /// <summary>A seekable stream, or null where there is no such file.</summary>
+    public abstract Stream? TryOpen(string file);
+
+    public abstract string NameOf(string file);
+
+    /// <exception cref="ModelFileException">There is no such file, or it cannot be read.</exception>
+    public byte[] ReadAll(string file, long most)
+    {
+        using Stream stream = TryOpen(file) ?? throw new ModelFileException(NameOf(file), "the file is missing; a model folder needs it");
+        if (stream.Length > most)
+        {
+            throw new ModelFileException(NameOf(file), $"{stream.Length} bytes are more than the {most} that such a file may have");
+        }
+        byte[] bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+}
+
+/// <summary>A folder, or a weights file in one (its config.json beside it, else one folder up).</summary>
+internal sealed class FolderModelFiles : ModelFiles
+{
+    private readonly string folder;
+    private readonly string? weights;
+
+    public FolderModelFiles(string path)
+    {
+        Name = path;
+        if (Directory.Exists(path))
+        {
+            folder = path;
+        }
+        else if (File.Exists(path))
+        {
+            weights = path;
+            string beside = Path.GetDirectoryName(Path.GetFullPath(path))!;
+            folder = File.Exists(Path.Combine(beside, Config)) ? beside : Path.GetDirectoryName(beside) ?? beside;
+        }
+        else
+        {
+            throw new ModelFileException(path, "there is no such model folder or .safetensors file");
+        }
+    }
+
+    public override string Name { get; }
+
+    public override string NameOf(string file) => file == Weights && weights is not null ? weights : Path.Combine(folder, file);
+
+    public override Stream? TryOpen(string file)
+    {
+        string path = NameOf(file);
+        try
+        {
+            return File.Exists(path) ? new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read) : null;
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
+        {
+            throw new ModelFileException(path, $"the file cannot be read: {exception.Message}", inner: exception);
+        }
+    }
+}
+
+/// <summary>A weights stream and a configuration stream, nothing else.</summary>
+internal sealed class StreamModelFiles(Stream weights, Stream config) : ModelFiles
+{
+    public override string Name => "stream";
+
+    public override string NameOf(string file) => file;
+
+    public override Stream? TryOpen(string file) => file switch
+    {
+        Weights => weights,
+        Config => config,
+        _ => null,
+    };
+}
+
+/// <summary>A model in an assembly's resources, named PREFIX/FILE.</summary>
+internal sealed class ResourceModelFiles(System.Reflection.Assembly assembly, string prefix) : ModelFiles
+{
+    public override string Name => prefix;
+
+    public override string NameOf(string file) => $"{prefix}/{file}";
+
+    public override Stream? TryOpen(string file) => assembly.GetManifestResourceStream(NameOf(file));
+}

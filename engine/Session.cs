@@ -1,0 +1,171 @@
+using System.Diagnostics;
+using GroupViT.Kernels.Devices;
+using GroupViT.Native.Imaging;
+using Microsoft.Extensions.Logging;
+
+namespace GroupViT.Native;
+
+/// <summary>
+/// A model on a device, with its memory allocated. Thread-safe: each call takes one of the workers and gives it back; when all are
+/// taken, callers wait. Results do not depend on how many callers, workers or threads there are. Cancellation is looked at between
+/// the steps of the network. <see cref="Dispose"/> waits for running calls.
+/// </summary>
+public sealed partial class Session : IDisposable
+{
+    private readonly GroupVitModel model;
+    private readonly SessionOptions options;
+    private readonly SessionPlan plan;
+    private readonly Device device;
+    private readonly MemoryAccount account;
+    private readonly ConstantPool constants;
+    private readonly Stack<SessionWorker> idle = [];
+    private readonly SemaphoreSlim available;
+    private readonly Lock gate = new();
+    private bool disposed;
+
+    internal Session(GroupVitModel model, SessionOptions options)
+    {
+        (this.model, this.options) = (model, options);
+        plan = new SessionPlan(model, options);
+        device = DeviceCatalog.Open(options.Device);
+        account = new MemoryAccount(options.MemoryLimit);
+        constants = device.CreateConstants(account);
+        PositionTables positions = new(constants);
+        try
+        {
+            for (int i = 0; i < options.Workers; i++)
+            {
+                idle.Push(new SessionWorker(model, plan, options, device, account, constants, positions));
+            }
+        }
+        catch
+        {
+            Close();
+            throw;
+        }
+        available = new SemaphoreSlim(options.Workers);
+        options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes);
+    }
+
+    /// <summary>The device's name: cpu, cuda:N, opencl:N, simulator.</summary>
+    public string DeviceName => device.Name;
+
+    /// <summary>The hardware.</summary>
+    public string DeviceDescription => device.Description;
+
+    /// <summary>The model that was opened.</summary>
+    public GroupVitModel Model => model;
+
+    /// <summary>Device memory in use now, in bytes: packed weights, arenas, scratch.</summary>
+    public long MemoryInUse => account.InUse;
+
+    /// <summary>The most that was in use at once, in bytes.</summary>
+    public long MemoryPeak => account.Peak;
+
+    /// <summary>Bytes of packed weights so far.</summary>
+    public long WeightBytes => constants.Bytes;
+
+    /// <summary>Bytes of all arenas.</summary>
+    public long ArenaBytes => plan.ArenaBytes * options.Workers;
+
+    /// <summary>Prepares for pictures of these sizes ahead of the first: kernels are compiled, weights packed.</summary>
+    /// <param name="sizes">Pictures' widths and heights; none for a square of the model's segmentation short side.</param>
+    /// <exception cref="SessionLimitException">A size is above the session's maximum.</exception>
+    public void Warmup(params ReadOnlySpan<(int Width, int Height)> sizes)
+    {
+        int side = model.SegmentationShortSide;
+        foreach ((int width, int height) in sizes.IsEmpty ? [(side, side)] : sizes)
+        {
+            RgbImage blank = new(width, height);
+            // Each worker has programs of its own.
+            List<SessionWorker> taken = [];
+            try
+            {
+                for (int i = 0; i < options.Workers; i++)
+                {
+                    taken.Add(Take(CancellationToken.None));
+                }
+                foreach (SessionWorker worker in taken)
+                {
+                    InputShape shape = worker.Shape(blank, InputWay.Nvlabs, side);
+                    worker.Warm(shape, 1);
+                    worker.Prepare(blank, InputWay.Nvlabs, shape, 0, 1);
+                    worker.Encode(shape, 1, CancellationToken.None);
+                }
+            }
+            finally
+            {
+                taken.ForEach(Return);
+            }
+        }
+    }
+
+    /// <summary>Waits for running calls, then frees the device memory. Later calls throw <see cref="ObjectDisposedException"/>.</summary>
+    public void Dispose()
+    {
+        lock (gate)
+        {
+            if (disposed)
+            {
+                return;
+            }
+            disposed = true;
+        }
+        for (int i = 0; i < options.Workers; i++)
+        {
+            available.Wait();
+        }
+        Close();
+        // Callers that wait for a worker are let go; they see that the session is gone.
+        available.Release(options.Workers);
+        model.SessionClosed();
+    }
+
+    private void Close()
+    {
+        while (idle.TryPop(out SessionWorker? worker))
+        {
+            worker.Dispose();
+        }
+        constants.Dispose();
+        device.Dispose();
+    }
+
+    private SessionWorker Take(CancellationToken cancellation)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        available.Wait(cancellation);
+        return Taken();
+    }
+
+    private async Task<SessionWorker> TakeAsync(CancellationToken cancellation)
+    {
+        ObjectDisposedException.ThrowIf(disposed, this);
+        await available.WaitAsync(cancellation).ConfigureAwait(false);
+        return Taken();
+    }
+
+    private SessionWorker Taken()
+    {
+        lock (gate)
+        {
+            if (!disposed)
+            {
+                return idle.Pop();
+            }
+        }
+        available.Release();
+        throw new ObjectDisposedException(nameof(Session));
+    }
+
+    private void Return(SessionWorker worker)
+    {
+        lock (gate)
+        {
+            idle.Push(worker);
+        }
+        available.Release();
+    }
+
+    private static double Milliseconds(long since) => Stopwatch.GetElapsedTime(since).TotalMilliseconds;
+}

@@ -1,0 +1,100 @@
+using Microsoft.Extensions.Logging;
+
+namespace GroupViT.Native;
+
+/// <summary>The format of weights and products on the device. Sums, norms, softmax and assignment logits are float32 in each.</summary>
+public enum Precision
+{
+    /// <summary>The reference mode.</summary>
+    Float32,
+
+    /// <summary>TensorFloat-32 products. No device has kernels for it yet.</summary>
+    TensorFloat32,
+
+    /// <summary>bfloat16 weights. No device has kernels for it yet.</summary>
+    BFloat16,
+
+    /// <summary>float16 weights. No device has kernels for it yet.</summary>
+    Float16,
+}
+
+/// <summary>What a session is opened for. Its memory is sized from these maxima and allocated at once; nothing is allocated per run.</summary>
+public sealed record SessionOptions
+{
+    /// <summary>
+    /// <c>auto</c> (cuda:0 where present, else an OpenCL GPU, else cpu), or <c>cpu</c>, <c>cuda:N</c>, <c>opencl:N</c>, <c>simulator</c>.
+    /// A device that is named and not there is an error.
+    /// </summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary>Default <see cref="Precision.Float32"/>.</summary>
+    public Precision Precision { get; init; } = Precision.Float32;
+
+    /// <summary>
+    /// The largest network input in pixels; an input fits if its patches are no more than those of this size, whichever way it lies.
+    /// Default: the model's segmentation short side by twice as much.
+    /// </summary>
+    public (int Height, int Width)? MaxSize { get; init; }
+
+    /// <summary>Pictures encoded at once by one worker. Default 1, at most 1024.</summary>
+    public int MaxBatch { get; init; } = 1;
+
+    /// <summary>Labels in one bank, at most. Default 1,024.</summary>
+    public int MaxLabels { get; init; } = 1024;
+
+    /// <summary>Calls that run at once, each with an arena of its own; more callers wait. Default 1, at most 64.</summary>
+    public int Workers { get; init; } = 1;
+
+    /// <summary>Threads of the cpu device, over all workers; 0 for all of the machine's. Results do not depend on it.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>The most bytes of device memory; above it opening, or the first use of a part, fails with the number that would do.</summary>
+    public long MemoryLimit { get; init; } = long.MaxValue;
+
+    /// <summary>Wait for a GPU by blocking instead of spinning. Waiting blocks on every device today; the option is kept with the session.</summary>
+    public bool BlockingWait { get; init; } = true;
+
+    /// <summary>Where the session says what it does, once per thing; none by default.</summary>
+    public ILogger? Logger { get; init; }
+
+    internal void Validate()
+    {
+        ArgumentException.ThrowIfNullOrWhiteSpace(Device);
+        In(nameof(MaxBatch), MaxBatch, 1, 1024);
+        In(nameof(MaxLabels), MaxLabels, 1, 65535);
+        In(nameof(Workers), Workers, 1, 64);
+        In(nameof(Threads), Threads, 0, 1024);
+        if (MaxSize is { } size)
+        {
+            In("MaxSize.Height", size.Height, 1, 16384);
+            In("MaxSize.Width", size.Width, 1, 16384);
+        }
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(MemoryLimit);
+        if (Precision != Precision.Float32)
+        {
+            throw new DeviceUnavailableException(Device, $"no kernels for {Precision}; what there is: {Precision.Float32}");
+        }
+    }
+
+    private static void In(string option, int value, int least, int most)
+    {
+        if (value < least || value > most)
+        {
+            throw new ArgumentOutOfRangeException(option, value, $"{option} must be in {least}..{most}");
+        }
+    }
+}
+
+/// <summary>The device memory that a session will ask for, in bytes.</summary>
+/// <param name="ImageWeights">Packed weights of the image side.</param>
+/// <param name="TextWeights">Packed weights of the text side; asked for when the first text is encoded.</param>
+/// <param name="Arenas">Activations, inputs and outputs of all workers.</param>
+/// <param name="Scratch">Working memory of the kernels, of all workers.</param>
+public sealed record MemoryEstimate(long ImageWeights, long TextWeights, long Arenas, long Scratch)
+{
+    /// <summary>Everything, with the text side.</summary>
+    public long Total => ImageWeights + TextWeights + Arenas + Scratch;
+
+    /// <summary>What is asked for where labels come from a finished <see cref="LabelBank"/>.</summary>
+    public long WithoutText => ImageWeights + Arenas + Scratch;
+}

@@ -1,0 +1,154 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Native;
+
+/// <summary>The sizes that a session's memory is made for, and the graphs at those sizes.</summary>
+internal sealed class SessionPlan
+{
+    /// <summary>Texts encoded at once: enough to fill the products, few enough that a picture's arena holds them.</summary>
+    public const int TextBatch = 8;
+
+    /// <summary>Pixels labelled at once: 1 MiB of labels and as much of scores, whatever the picture's size.</summary>
+    public const int BandPixels = 1 << 18;
+
+    private readonly GroupVitModel model;
+    private readonly SessionOptions options;
+
+    public SessionPlan(GroupVitModel model, SessionOptions options)
+    {
+        options.Validate();
+        (this.model, this.options) = (model, options);
+        int patch = model.Config.Vision.PatchSize;
+        (int height, int width) = options.MaxSize ?? (model.SegmentationShortSide, 2 * model.SegmentationShortSide);
+        if (height < patch || width < patch)
+        {
+            throw new ArgumentOutOfRangeException(nameof(options), $"MaxSize {height} x {width} is smaller than one patch of {patch}");
+        }
+        (GridHeight, GridWidth) = (height / patch, width / patch);
+        Threads = Math.Max(1, (options.Threads == 0 ? Environment.ProcessorCount : options.Threads) / options.Workers);
+        Image = MemoryPlan.For(ImageGraph(options.MaxBatch, height, width).Graph);
+        Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
+        int groups = model.Config.Vision.NumOutputGroups[^2];
+        HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
+        int side = model.Config.Vision.ImageSize;
+        int square = model.Config.Vision.PatchesPerSide;
+        SoftLabels = square * square <= MaxPatches
+            ? MemoryPlan.For(new LabelGraph(groups, square, square, side, side, options.MaxLabels, soft: true).Graph)
+            : null;
+        ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
+    }
+
+    public int GridHeight { get; }
+
+    public int GridWidth { get; }
+
+    public int MaxPatches => GridHeight * GridWidth;
+
+    /// <summary>Pixels of the largest input: up to a patch more than the grid, each way.</summary>
+    public int MaxPixels => (GridHeight + 1) * (GridWidth + 1) * model.Config.Vision.PatchSize * model.Config.Vision.PatchSize;
+
+    /// <summary>Threads of one worker.</summary>
+    public int Threads { get; }
+
+    public long ArenaBytes { get; }
+
+    public MemoryPlan Image { get; }
+
+    public MemoryPlan Text { get; }
+
+    public MemoryPlan HardLabels { get; }
+
+    public MemoryPlan? SoftLabels { get; }
+
+    public static MemoryEstimate Estimate(GroupVitModel model, SessionOptions options)
+    {
+        SessionPlan plan = new(model, options);
+        using Device device = DeviceCatalog.Open(options.Device);
+        return plan.Estimate(device);
+    }
+
+    public (Graph Graph, ImageFeatures Features) ImageGraph(int batch, int height, int width)
+    {
+        Graph graph = new();
+        return (graph, new ImageEncoder(model.Weights).Describe(graph, batch, height, width));
+    }
+
+    public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length)
+    {
+        Graph graph = new();
+        return (graph, new TextEncoder(model.Weights).Describe(graph, batch, length));
+    }
+
+    // The same code that prepares for real, on a worker without memory: so the numbers are those of the run.
+    private MemoryEstimate Estimate(Device device)
+    {
+        using ConstantPool constants = device.CreateConstants(new MemoryAccount());
+        using Worker worker = device.CreateWorker(null, constants, Threads);
+        int patch = model.Config.Vision.PatchSize;
+        foreach (int batch in (ReadOnlySpan<int>)[options.MaxBatch, 1])
+        {
+            Measure(worker, ImageGraph(batch, GridHeight * patch, GridWidth * patch).Graph);
+        }
+        int groups = model.Config.Vision.NumOutputGroups[^2];
+        Measure(worker, new LabelGraph(groups, GridHeight, GridWidth, GridHeight * patch, GridWidth * patch, options.MaxLabels, soft: false).Graph);
+        long imageWeights = constants.Bytes;
+        Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
+        return new MemoryEstimate(
+            imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes), options.Workers * worker.ScratchBytes);
+    }
+
+    private static void Measure(Worker worker, Graph graph)
+    {
+        MemoryPlan plan = MemoryPlan.For(graph);
+        foreach (Operation operation in graph.Operations)
+        {
+            worker.Prepare(operation, plan.Offsets);
+        }
+    }
+}
+
+/// <summary>From maps at patch resolution and a table of scores to labels, a band of a picture at a time (spec F.1, F.2).</summary>
+internal sealed class LabelGraph
+{
+    public LabelGraph(int groups, int gridHeight, int gridWidth, int height, int width, int labels, bool soft)
+    {
+        Graph = new Graph();
+        Maps = Graph.Input(Tensor.Float("maps", 1, groups, gridHeight * gridWidth));
+        Table = Graph.Input(Tensor.Float("table", 1, groups, labels));
+        Geometry = Graph.Input(Tensor.Int("geometry", 1, 1, 4));
+        Labels = Tensor.Int("labels", 1, 1, SessionPlan.BandPixels);
+        Scores = Tensor.Float("scores", 1, 1, SessionPlan.BandPixels);
+        PixelLabels labelling = new(Table, Geometry, Labels, Scores, height, width) { SoftmaxScore = soft };
+        if (soft)
+        {
+            Tensor resampled = Tensor.Float("resampled maps", 1, groups, height * width);
+            Graph.Add(new ResampleBilinear(Maps, resampled, gridHeight, gridWidth, height, width));
+            Graph.Add(labelling with { Maps = resampled });
+            Graph.Output("resampled maps", resampled);
+        }
+        else
+        {
+            Tensor pixelGroups = Tensor.Int("pixel groups", 1, 1, height * width);
+            Graph.Add(new PixelGroups(Maps, pixelGroups, gridHeight, gridWidth, height, width));
+            Graph.Add(labelling with { Groups = pixelGroups });
+            Graph.Output("pixel groups", pixelGroups);
+        }
+        Graph.Output("labels", Labels);
+        Graph.Output("scores", Scores);
+        // Bands follow one another in the same arena: what the second step reads must survive each run.
+        Graph.Output("table", Table);
+    }
+
+    public Graph Graph { get; }
+
+    public Tensor Maps { get; }
+
+    public Tensor Table { get; }
+
+    public Tensor Geometry { get; }
+
+    public Tensor Labels { get; }
+
+    public Tensor Scores { get; }
+}

@@ -1,0 +1,370 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+using GroupViT.Native.Imaging;
+
+namespace GroupViT.Native;
+
+/// <summary>
+/// One arena with the programs that run in it and the buffers around it. Held by one caller at a time; a run allocates nothing once its
+/// size has been seen.
+/// </summary>
+internal sealed class SessionWorker : IDisposable
+{
+    private const int CachedPrograms = 8;
+
+    private readonly GroupVitModel model;
+    private readonly SessionPlan plan;
+    private readonly SessionOptions options;
+    private readonly Worker worker;
+    private readonly PositionTables positions;
+    private readonly List<(ProgramKey Key, Prepared Prepared)> programs = [];
+    private readonly ScoreTable table;
+    private readonly InputPreparation preparation;
+    private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
+    private readonly float[] bandScores = new float[SessionPlan.BandPixels];
+    private readonly int[] geometry = new int[4];
+    private readonly double temperature;
+    private float[] pixels = [];
+
+    public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions)
+    {
+        (this.model, this.plan, this.options, this.positions) = (model, plan, options, positions);
+        worker = device.CreateWorker(account, constants, plan.Threads);
+        try
+        {
+            worker.AllocateArena(plan.ArenaBytes);
+        }
+        catch
+        {
+            worker.Dispose();
+            throw;
+        }
+        VisionConfig vision = model.Config.Vision;
+        int groups = vision.NumOutputGroups[^2];
+        table = new ScoreTable(groups, options.MaxLabels);
+        preparation = new InputPreparation(model);
+        Embedding = new float[options.MaxBatch * model.Config.ProjectionDim];
+        GroupEmbeddings = new float[options.MaxBatch * groups * model.Config.ProjectionDim];
+        Maps = new float[options.MaxBatch * groups * plan.MaxPatches];
+        GroupCount = groups;
+        Counts = new long[options.MaxLabels];
+        Sums = new double[options.MaxLabels];
+        temperature = Math.Exp(model.Checkpoint.ReadScalar("logit_scale"));
+    }
+
+    public int GroupCount { get; }
+
+    /// <summary>Results of the last <see cref="Encode"/>, a picture's after another's.</summary>
+    public float[] Embedding { get; }
+
+    public float[] GroupEmbeddings { get; }
+
+    public float[] Maps { get; }
+
+    /// <summary>The caller's pixels, kept between calls of one size.</summary>
+    public RgbImage? Input { get; set; }
+
+    public long[] Counts { get; }
+
+    public double[] Sums { get; }
+
+    public double EffectiveThreshold { get; private set; }
+
+    /// <summary>Temperature of the picture-text logits: Hugging Face's as stored, the authors' at most 100 (spec B.4).</summary>
+    public double Temperature(SegmentationPreset preset) => preset == SegmentationPreset.Nvlabs ? Math.Min(temperature, 100) : temperature;
+
+    public InputShape Shape(RgbImage image, InputWay way, int shortSide) => preparation.Shape(image, way, shortSide);
+
+    /// <summary>Whole patches of an input.</summary>
+    public (int Width, int Height) Grid(InputShape shape)
+        => (shape.Width / model.Config.Vision.PatchSize, shape.Height / model.Config.Vision.PatchSize);
+
+    /// <summary>Prepares (or finds) the program for an input size and batch.</summary>
+    /// <exception cref="SessionLimitException">The size or batch is above what the session was opened for.</exception>
+    public void Warm(InputShape shape, int batch) => ImageProgram(shape, batch);
+
+    /// <summary>Resizes and normalises one picture of the batch that is encoded next.</summary>
+    public void Prepare(RgbImage image, InputWay way, InputShape shape, int index, int batch)
+    {
+        int patch = model.Config.Vision.PatchSize;
+        (int gridWidth, int gridHeight) = Grid(shape);
+        CheckSize(shape, gridWidth, gridHeight, batch);
+        int count = 3 * gridWidth * gridHeight * patch * patch;
+        if (pixels.Length < count * batch)
+        {
+            pixels = new float[count * batch];
+        }
+        preparation.Fill(image, way, shape, gridWidth * patch, gridHeight * patch, pixels.AsSpan(index * count, count));
+    }
+
+    public void Encode(InputShape shape, int batch, CancellationToken cancellation)
+    {
+        Prepared prepared = ImageProgram(shape, batch);
+        ImageFeatures features = prepared.Image!;
+        (int gridWidth, int gridHeight) = Grid(shape);
+        prepared.Program.Upload<float>(features.Pixels, pixels.AsSpan(0, features.Pixels.Count));
+        prepared.Program.Run(cancellation: cancellation);
+        prepared.Program.Download(features.Embedding, Embedding.AsSpan(0, features.Embedding.Count));
+        prepared.Program.Download(features.GroupEmbeddings, GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count));
+        prepared.Program.Download(features.Maps, Maps.AsSpan(0, batch * GroupCount * gridWidth * gridHeight));
+        CheckFinite(Embedding.AsSpan(0, features.Embedding.Count), "image embedding");
+        CheckFinite(GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count), "group embeddings");
+        CheckFinite(Maps.AsSpan(0, features.Maps.Count), "group maps");
+    }
+
+    public ReadOnlySpan<float> EmbeddingOf(int index) => Embedding.AsSpan(index * model.Config.ProjectionDim, model.Config.ProjectionDim);
+
+    public ReadOnlySpan<float> GroupEmbeddingsOf(int index)
+        => GroupEmbeddings.AsSpan(index * GroupCount * model.Config.ProjectionDim, GroupCount * model.Config.ProjectionDim);
+
+    public ReadOnlySpan<float> MapsOf(InputShape shape, int index)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
+        int count = GroupCount * gridWidth * gridHeight;
+        return Maps.AsSpan(index * count, count);
+    }
+
+    /// <summary>Encodes up to <see cref="SessionPlan.TextBatch"/> texts; writes the head's outputs, not normalised.</summary>
+    public void EncodeTexts(ReadOnlySpan<int> ids, ReadOnlySpan<int> lengths, ReadOnlySpan<int> pick, int length, Span<float> projected, CancellationToken cancellation)
+    {
+        int batch = lengths.Length;
+        ProgramKey key = new(ProgramKind.Text, batch, length, 0);
+        Prepared prepared = Find(key) ?? Add(key, CreateText(batch, length));
+        TextFeatures text = prepared.Text!;
+        prepared.Program.Upload(text.Ids, ids);
+        prepared.Program.Upload(text.Lengths, lengths);
+        prepared.Program.Upload(text.Pick, pick);
+        prepared.Program.Run(cancellation: cancellation);
+        prepared.Program.Download(text.Projected, projected);
+        CheckFinite(projected, "text embedding");
+    }
+
+    /// <summary>Labels every pixel of the region; the mask is the whole picture's and is set outside the region as well.</summary>
+    public void Label(
+        ReadOnlySpan<float> embedding, ReadOnlySpan<float> groupEmbeddings, ReadOnlySpan<float> maps, InputShape shape, int pictureWidth,
+        LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
+    {
+        bool soft = rules.Preset == SegmentationPreset.Transformers;
+        int labels = bank.Labels.Count;
+        EffectiveThreshold = double.NaN;
+        if (soft)
+        {
+            table.MakeTransformers(groupEmbeddings, bank, Temperature(rules.Preset));
+        }
+        else
+        {
+            EffectiveThreshold = table.MakeNvlabs(embedding, groupEmbeddings, bank, Temperature(rules.Preset), rules);
+        }
+        Prepared prepared = LabelProgram(shape, labels, soft);
+        LabelGraph graph = prepared.Labels!;
+        prepared.Program.Upload(graph.Maps, maps);
+        prepared.Program.Upload(graph.Table, table.Values(labels));
+        PictureRegion region = shape.Region;
+        mask.Fill(SegmentationResult.Unlabelled);
+        counts.Clear();
+        sums.Clear();
+        int bandRows = Math.Max(1, SessionPlan.BandPixels / region.Width);
+        for (int row = 0; row < region.Height; row += bandRows)
+        {
+            int rows = Math.Min(bandRows, region.Height - row);
+            geometry[0] = region.Height;
+            geometry[1] = region.Width;
+            geometry[2] = row;
+            geometry[3] = rows;
+            prepared.Program.Upload<int>(graph.Geometry, geometry);
+            prepared.Program.Run(row == 0 ? 0 : 1, cancellation);
+            Span<int> bandLabel = bandLabels.AsSpan(0, rows * region.Width);
+            Span<float> bandScore = bandScores.AsSpan(0, rows * region.Width);
+            prepared.Program.Download(graph.Labels, bandLabel);
+            prepared.Program.Download(graph.Scores, bandScore);
+            for (int i = 0; i < bandLabel.Length; i++)
+            {
+                counts[bandLabel[i]]++;
+                sums[bandLabel[i]] += bandScore[i];
+            }
+            for (int r = 0; r < rows; r++)
+            {
+                Span<ushort> target = mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width);
+                for (int x = 0; x < target.Length; x++)
+                {
+                    target[x] = (ushort)bandLabel[r * region.Width + x];
+                }
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach ((_, Prepared prepared) in programs)
+        {
+            Forget(prepared);
+        }
+        worker.Dispose();
+    }
+
+    private Prepared ImageProgram(InputShape shape, int batch)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
+        CheckSize(shape, gridWidth, gridHeight, batch);
+        ProgramKey key = new(ProgramKind.Image, gridHeight, gridWidth, batch);
+        return Find(key) ?? Add(key, CreateImage(gridWidth, gridHeight, batch));
+    }
+
+    private Prepared CreateImage(int gridWidth, int gridHeight, int batch)
+    {
+        MakeRoom();
+        int patch = model.Config.Vision.PatchSize;
+        (Graph graph, ImageFeatures features) = plan.ImageGraph(batch, gridHeight * patch, gridWidth * patch);
+        Tensor used = model.Weights.Positions(gridHeight, gridWidth);
+        positions.Use(used);
+        try
+        {
+            return new Prepared(new Program(graph, MemoryPlan.For(graph, plan.Image), worker)) { Image = features, Positions = used };
+        }
+        catch
+        {
+            positions.Drop(used);
+            throw;
+        }
+    }
+
+    private Prepared CreateText(int batch, int length)
+    {
+        MakeRoom();
+        (Graph graph, TextFeatures features) = plan.TextGraph(batch, length);
+        return new Prepared(new Program(graph, MemoryPlan.For(graph, plan.Text), worker)) { Text = features };
+    }
+
+    private Prepared CreateLabels(InputShape shape, int labels, bool soft)
+    {
+        MakeRoom();
+        (int gridWidth, int gridHeight) = Grid(shape);
+        LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft);
+        return new Prepared(new Program(graph.Graph, MemoryPlan.For(graph.Graph, soft ? plan.SoftLabels : plan.HardLabels), worker)) { Labels = graph };
+    }
+
+    private Prepared LabelProgram(InputShape shape, int labels, bool soft)
+    {
+        if (labels > options.MaxLabels)
+        {
+            throw new SessionLimitException($"{labels} labels are more than the session's MaxLabels of {options.MaxLabels}; open it with MaxLabels = {labels}");
+        }
+        ProgramKey key = new(soft ? ProgramKind.SoftLabels : ProgramKind.HardLabels, shape.Height, shape.Width, labels);
+        return Find(key) ?? Add(key, CreateLabels(shape, labels, soft));
+    }
+
+    private void CheckSize(InputShape shape, int gridWidth, int gridHeight, int batch)
+    {
+        int patch = model.Config.Vision.PatchSize;
+        if (gridWidth * gridHeight > plan.MaxPatches || (long)shape.Width * shape.Height > plan.MaxPixels)
+        {
+            throw new SessionLimitException(
+                $"an input of {shape.Width} x {shape.Height} pixels ({gridWidth} x {gridHeight} patches) is larger than the session's "
+                + $"{plan.GridWidth * patch} x {plan.GridHeight * patch}; open it with MaxSize = ({(gridHeight + 1) * patch}, {(gridWidth + 1) * patch})");
+        }
+        if (batch > options.MaxBatch)
+        {
+            throw new SessionLimitException($"{batch} pictures at once are more than the session's MaxBatch of {options.MaxBatch}; open it with MaxBatch = {batch}");
+        }
+    }
+
+    // The most recently used stands last; a search of eight keys costs less than hashing one.
+    private Prepared? Find(ProgramKey key)
+    {
+        for (int i = programs.Count - 1; i >= 0; i--)
+        {
+            if (programs[i].Key == key)
+            {
+                (ProgramKey Key, Prepared Prepared) found = programs[i];
+                if (i < programs.Count - 1)
+                {
+                    programs.RemoveAt(i);
+                    programs.Add(found);
+                }
+                return found.Prepared;
+            }
+        }
+        return null;
+    }
+
+    private Prepared Add(ProgramKey key, Prepared prepared)
+    {
+        programs.Add((key, prepared));
+        return prepared;
+    }
+
+    // Before a program is made, so that what it needs is not asked for beside what the oldest holds.
+    private void MakeRoom()
+    {
+        if (programs.Count == CachedPrograms)
+        {
+            Forget(programs[0].Prepared);
+            programs.RemoveAt(0);
+        }
+    }
+
+    private void Forget(Prepared prepared)
+    {
+        if (prepared.Positions is { } used)
+        {
+            positions.Drop(used);
+        }
+    }
+
+    private static void CheckFinite(ReadOnlySpan<float> values, string what)
+    {
+        int bad = Weights.Checkpoint.IndexOfNonFinite(values);
+        if (bad >= 0)
+        {
+            throw new NumericalException($"the {what} is {values[bad]} at {bad}: the weights or the picture hold values that the network cannot carry");
+        }
+    }
+
+    private enum ProgramKind
+    {
+        Image,
+        Text,
+        HardLabels,
+        SoftLabels,
+    }
+
+    private readonly record struct ProgramKey(ProgramKind Kind, int First, int Second, int Third);
+
+    private sealed record Prepared(Program Program)
+    {
+        public ImageFeatures? Image { get; init; }
+
+        public TextFeatures? Text { get; init; }
+
+        public LabelGraph? Labels { get; init; }
+
+        public Tensor? Positions { get; init; }
+    }
+}
+
+/// <summary>Which position tables prepared programs use, over all workers: one that nobody uses is freed.</summary>
+internal sealed class PositionTables(ConstantPool constants)
+{
+    private readonly Dictionary<string, int> uses = [];
+    private readonly Lock gate = new();
+
+    public void Use(Tensor table)
+    {
+        lock (gate)
+        {
+            uses[table.Name] = uses.GetValueOrDefault(table.Name) + 1;
+        }
+    }
+
+    public void Drop(Tensor table)
+    {
+        lock (gate)
+        {
+            if (--uses[table.Name] == 0)
+            {
+                uses.Remove(table.Name);
+                constants.Release(table.Name);
+            }
+        }
+    }
+}
