@@ -41,8 +41,8 @@ internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding b
 /// <remarks>
 /// <para>Neighbouring threads are neighbouring queries of one head, so a key and its value are read at one address by all of them: per
 /// key d/4 + d/4 broadcast loads of 128 bits against 2·d multiply-adds, four for each load, the ratio at which neither waits for the
-/// other. Query and sum take 2·d registers: 128 for heads of 64. For heads of 128 they are 256, which is beyond the 255 that a thread
-/// may have; some of them go to local memory.</para>
+/// other. Query and sum take 2·d registers; heads of 64 need 209 in all on sm_80 and none in memory. Heads of 128
+/// would need more than the 255 that a thread may have: some 200 bytes of them go to local memory.</para>
 /// <para>A dot product runs in four sums, which are four chains of d/4 additions instead of one of d. When a key raises the maximum, what
 /// was summed is scaled down to it; that is rare after the first keys, so it is a branch.</para>
 /// <para>What it lacks: one picture has 260 queries of 6 heads, 49 warps, where an H100 could hold 8,448. Only more pictures, or several

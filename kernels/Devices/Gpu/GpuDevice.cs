@@ -101,7 +101,8 @@ internal sealed class GpuDevice : Device
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>
         {
             CompiledKernel compiled = Accelerator.GetBackend().Compile(
-                EntryPointDescription.FromImplicitlyGroupedKernel(method), default, new AddressSpaceHook());
+                EntryPointDescription.FromImplicitlyGroupedKernel(method),
+                Kind == DeviceKind.Simulator ? default : new KernelSpecialization(FlatGroupSize, null), new AddressSpaceHook());
             Kernel kernel = Kind == DeviceKind.Simulator
                 ? Accelerator.LoadAutoGroupedKernel(compiled)
                 : Accelerator.LoadImplicitlyGroupedKernel(compiled, FlatGroupSize);
