@@ -1,15 +1,5 @@
 namespace GroupViT.Native;
 
-/// <summary>What every error of this library that is not a plain argument error derives from.</summary>
-public class GroupVitException : Exception
-{
-    /// <summary>An error with its sentence: what was wrong, where, and what would be right.</summary>
-    public GroupVitException(string message, Exception? inner = null)
-        : base(message, inner)
-    {
-    }
-}
-
 /// <summary>A model file (weights, configuration, vocabulary, label bank) that cannot be used.</summary>
 public sealed class ModelFileException : GroupVitException
 {

@@ -88,7 +88,7 @@ public sealed class GroupVitModel : IDisposable
 
     /// <summary>Opens a session: memory for its maxima is allocated, kernels and weights are prepared at first use.</summary>
     /// <exception cref="DeviceUnavailableException">The device is not there or lacks the precision.</exception>
-    /// <exception cref="Kernels.Devices.OutOfDeviceMemoryException">The memory limit is below what is needed.</exception>
+    /// <exception cref="OutOfDeviceMemoryException">The memory limit is below what is needed.</exception>
     public Session OpenSession(SessionOptions? options = null)
     {
         lock (gate)

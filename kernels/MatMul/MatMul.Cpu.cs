@@ -86,7 +86,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         int wanted = Math.Max(1, 6 * binding.Threads / Math.Max(1, blocks * viewY.Batch));
         panelGroups = Math.Min(panels, wanted);
         Tiles = viewY.Batch * blocks * panelGroups;
-        long panelFloats = packed is null ? (long)depth * Width : 0;
+        long panelFloats = viewB.Tensor.IsConstant ? 0 : (long)depth * Width;
         binding.ReserveScratch((panelFloats + (long)Rows * depth) * sizeof(float));
     }
 

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using GroupViT.Native;
 
 namespace GroupViT.Kernels.Devices;
 

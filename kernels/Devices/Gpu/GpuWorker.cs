@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
-using ILGPU;
+using GroupViT.Native;
 using ILGPU.Runtime;
+using ILGPU;
 
 namespace GroupViT.Kernels.Devices;
 
