@@ -1,6 +1,7 @@
 using GroupViT.Kernels.Devices;
 using ILGPU;
 using ILGPU.Runtime;
+using Columns16 = GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Pair<GroupViT.Kernels.Devices.Quad>>;
 
 namespace GroupViT.Kernels;
 
@@ -15,13 +16,13 @@ internal sealed partial record MatMul
     };
 }
 
-internal readonly struct GpuMatMulArguments(MatMul operation, GpuFloats a, GpuFloats b, GpuFloats y, GpuFloats bias, GpuFloats residual, int rowTiles, int columnTiles)
+internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rowTiles, int columnTiles)
 {
-    public readonly GpuFloats A = a;
+    public readonly GpuFloats A = binding.Floats(operation.A);
     public readonly GpuFloats B = b;
-    public readonly GpuFloats Y = y;
-    public readonly GpuFloats Bias = bias;
-    public readonly GpuFloats Residual = residual;
+    public readonly GpuFloats Y = binding.Floats(operation.Y);
+    public readonly GpuFloats Bias = binding.FloatsOrNone(operation.Bias);
+    public readonly GpuFloats Residual = binding.FloatsOrNone(operation.Residual);
     public readonly int M = operation.M;
     public readonly int N = operation.N;
     public readonly int K = operation.K;
@@ -29,153 +30,132 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuFloats a, GpuFl
     public readonly int ColumnTiles = columnTiles;
 
     // Element (k, n) of B lies at k·BStepK + n·BStepN: one kernel serves both layouts.
-    public readonly int BStepK = operation.TransposeB ? 1 : b.RowStride;
-    public readonly int BStepN = operation.TransposeB ? b.RowStride : 1;
+    public readonly int BStepK = transposed ? 1 : b.RowStride;
+    public readonly int BStepN = transposed ? b.RowStride : 1;
     public readonly float Scale = operation.Scale;
-    public readonly int HasBias = operation.Bias is null ? 0 : 1;
-    public readonly int BiasStepM = operation.BiasAxis == BiasAxis.Rows ? 1 : 0;
-    public readonly int BiasStepN = operation.BiasAxis == BiasAxis.Rows ? 0 : 1;
+    public readonly int HasColumnBias = operation.Bias is not null && operation.BiasAxis == BiasAxis.Columns ? 1 : 0;
+    public readonly int HasRowBias = operation.Bias is not null && operation.BiasAxis == BiasAxis.Rows ? 1 : 0;
     public readonly int HasResidual = operation.Residual is null ? 0 : 1;
 }
 
 /// <summary>
-/// The product on a GPU: each thread computes 4 x 4 outputs in registers, without shared memory or barriers, so that one source is
-/// sound on CUDA, on OpenCL (where PoCL turns barriers into loops that spill every accumulator) and on the simulator.
+/// The product on a GPU: each thread computes 4 rows by 4 (or 16) neighbouring columns in registers, without shared memory or barriers,
+/// so that one source is sound on CUDA, on OpenCL and on the simulator.
 /// </summary>
 /// <remarks>
-/// Per step of k: 4 + 4 loads for 16 multiply-adds. Neighbouring threads take neighbouring columns, so their loads of B and stores
-/// of Y are coalesced, and their loads of A are the same address. A constant transposed B is packed as [K][N] once for that.
-/// Rows and columns beyond the edge are clamped for loads and skipped for stores.
+/// <para>Per step of k: four values of A and one load of 128 bits of B for 16 multiply-adds. Neighbouring threads take neighbouring
+/// columns, so their loads of B and stores of Y make whole lines, and their loads of A are one address. 260 x 384 outputs are 6,240
+/// threads, 195 warps for 132 multiprocessors; wider tiles would leave some of them without work.</para>
+/// <para>A CPU behind OpenCL has few threads and wide vectors instead: 16 columns are one vector of 512 bits.</para>
+/// <para>A constant transposed B is packed as [K][N] once. Edges that fill no vector, and a computed transposed B, take accesses of one
+/// element, each within bounds; rows beyond the last are clamped for loads and skipped for stores.</para>
 /// </remarks>
 internal static class GpuMatMul
 {
+    private const int Rows = 4;
+
     public static GpuStep Prepare<TActivation>(MatMul operation, GpuBinding binding)
         where TActivation : struct, IGpuActivation
-    {
-        GpuFloats b;
-        TensorView view = operation.B;
-        bool pack = operation.TransposeB && view.Tensor.IsConstant && view.Rows == view.Tensor.Rows && view.Columns == view.Tensor.Columns;
-        MatMul laidOut = operation;
-        if (pack)
-        {
-            (int n, int k) = (view.Rows, view.Columns);
-            ArrayView<float> data = binding.Pack($"{view.Tensor.Name}/transposed", view.Tensor.Count, destination =>
-            {
-                float[] values = new float[n * k];
-                view.Tensor.Reader!(values);
-                for (int row = 0; row < n; row++)
-                {
-                    for (int column = 0; column < k; column++)
-                    {
-                        destination[column * n + row] = values[row * k + column];
-                    }
-                }
-            });
-            b = new GpuFloats(data, 0, 0, n);
-            laidOut = operation with { TransposeB = false };
-        }
-        else
-        {
-            b = binding.Floats(view);
-        }
-        int rowTiles = (operation.M + 3) / 4;
-        int columnTiles = (operation.N + 3) / 4;
-        var arguments = new GpuMatMulArguments(
-            laidOut, binding.Floats(operation.A), b, binding.Floats(operation.Y),
-            binding.FloatsOrNone(operation.Bias), binding.FloatsOrNone(operation.Residual), rowTiles, columnTiles);
-        return binding.Step<GpuMatMulArguments>(Kernel<TActivation>, checked(operation.Y.Batch * rowTiles * columnTiles), arguments);
-    }
+        => binding.HasVectorThreads && operation.N >= Columns16.Size
+            ? Prepare<Columns16, TActivation>(operation, binding)
+            : Prepare<Quad, TActivation>(operation, binding);
 
-    private static void Kernel<TActivation>(Index1D index, GpuMatMulArguments args)
+    private static GpuStep Prepare<TColumns, TActivation>(MatMul operation, GpuBinding binding)
+        where TColumns : struct, IRegisterVector<TColumns>
         where TActivation : struct, IGpuActivation
     {
-        int column = index % args.ColumnTiles;
+        TensorView view = operation.B;
+        bool pack = operation.TransposeB && view.Tensor.IsConstant && view.Rows == view.Tensor.Rows && view.Columns == view.Tensor.Columns;
+        bool transposed = operation.TransposeB && !pack;
+        GpuFloats b = pack ? new GpuFloats(PackTransposed(view.Tensor, binding), 0, 0, view.Rows) : binding.Floats(view);
+
+        int rowTiles = (operation.M + Rows - 1) / Rows;
+        int columnTiles = (operation.N + TColumns.Size - 1) / TColumns.Size;
+        int threads = checked(operation.Y.Batch * rowTiles * columnTiles);
+        GpuMatMulArguments arguments = new(operation, binding, b, transposed, rowTiles, columnTiles);
+        bool aligned = !transposed && operation.N % TColumns.Size == 0
+            && (pack || AlignedQuads.Fits(view)) && AlignedQuads.Fits(operation.Y)
+            && (operation.Residual is not { } residual || AlignedQuads.Fits(residual));
+        return aligned
+            ? binding.Step<GpuMatMulArguments>(Kernel<TColumns, AlignedQuads, TActivation>, threads, arguments)
+            : binding.Step<GpuMatMulArguments>(Kernel<TColumns, BoundedQuads, TActivation>, threads, arguments);
+    }
+
+    private static ArrayView<float> PackTransposed(Tensor weight, GpuBinding binding)
+        => binding.Pack($"{weight.Name}/transposed", weight.Count, destination =>
+        {
+            (int n, int k) = (weight.Rows, weight.Columns);
+            float[] values = new float[n * k];
+            weight.Reader!(values);
+            for (int row = 0; row < n; row++)
+            {
+                for (int column = 0; column < k; column++)
+                {
+                    destination[column * n + row] = values[row * k + column];
+                }
+            }
+        });
+
+    private static void Kernel<TColumns, TAccess, TActivation>(Index1D index, GpuMatMulArguments args)
+        where TColumns : struct, IRegisterVector<TColumns>
+        where TAccess : struct, IQuadAccess
+        where TActivation : struct, IGpuActivation
+    {
         int rest = index / args.ColumnTiles;
-        int row = rest % args.RowTiles * 4;
+        int column = (index - rest * args.ColumnTiles) * TColumns.Size;
         int batch = rest / args.RowTiles;
-        // Columns of one thread are a quarter of N apart, so that neighbouring threads read neighbouring columns.
-        int step = args.ColumnTiles;
+        int row = (rest - batch * args.RowTiles) * Rows;
+        int count = args.N - column;
 
         int lastRow = args.M - 1;
-        int lastColumn = args.N - 1;
         int a0 = args.A.Index(batch, row, 0);
         int a1 = args.A.Index(batch, IntrinsicMath.Min(row + 1, lastRow), 0);
         int a2 = args.A.Index(batch, IntrinsicMath.Min(row + 2, lastRow), 0);
         int a3 = args.A.Index(batch, IntrinsicMath.Min(row + 3, lastRow), 0);
-        int bBase = args.B.Offset + batch * args.B.BatchStride;
-        int b0 = bBase + IntrinsicMath.Min(column, lastColumn) * args.BStepN;
-        int b1 = bBase + IntrinsicMath.Min(column + step, lastColumn) * args.BStepN;
-        int b2 = bBase + IntrinsicMath.Min(column + 2 * step, lastColumn) * args.BStepN;
-        int b3 = bBase + IntrinsicMath.Min(column + 3 * step, lastColumn) * args.BStepN;
-
-        float c00 = 0f, c01 = 0f, c02 = 0f, c03 = 0f;
-        float c10 = 0f, c11 = 0f, c12 = 0f, c13 = 0f;
-        float c20 = 0f, c21 = 0f, c22 = 0f, c23 = 0f;
-        float c30 = 0f, c31 = 0f, c32 = 0f, c33 = 0f;
+        int b = args.B.Offset + batch * args.B.BatchStride + column * args.BStepN;
+        TColumns y0 = default;
+        TColumns y1 = default;
+        TColumns y2 = default;
+        TColumns y3 = default;
         for (int k = 0; k < args.K; k++)
         {
-            float x0 = args.A.Data[a0 + k];
-            float x1 = args.A.Data[a1 + k];
-            float x2 = args.A.Data[a2 + k];
-            float x3 = args.A.Data[a3 + k];
-            int at = k * args.BStepK;
-            float y0 = args.B.Data[b0 + at];
-            float y1 = args.B.Data[b1 + at];
-            float y2 = args.B.Data[b2 + at];
-            float y3 = args.B.Data[b3 + at];
-            c00 += x0 * y0;
-            c01 += x0 * y1;
-            c02 += x0 * y2;
-            c03 += x0 * y3;
-            c10 += x1 * y0;
-            c11 += x1 * y1;
-            c12 += x1 * y2;
-            c13 += x1 * y3;
-            c20 += x2 * y0;
-            c21 += x2 * y1;
-            c22 += x2 * y2;
-            c23 += x2 * y3;
-            c30 += x3 * y0;
-            c31 += x3 * y1;
-            c32 += x3 * y2;
-            c33 += x3 * y3;
+            TColumns x = TColumns.Load<TAccess>(args.B.Data, b, args.BStepN, count);
+            y0 = TColumns.MultiplyAdd(x, args.A.Data[a0 + k], y0);
+            y1 = TColumns.MultiplyAdd(x, args.A.Data[a1 + k], y1);
+            y2 = TColumns.MultiplyAdd(x, args.A.Data[a2 + k], y2);
+            y3 = TColumns.MultiplyAdd(x, args.A.Data[a3 + k], y3);
+            b += args.BStepK;
         }
-        StoreRow<TActivation>(args, batch, row, column, step, c00, c01, c02, c03);
-        StoreRow<TActivation>(args, batch, row + 1, column, step, c10, c11, c12, c13);
-        StoreRow<TActivation>(args, batch, row + 2, column, step, c20, c21, c22, c23);
-        StoreRow<TActivation>(args, batch, row + 3, column, step, c30, c31, c32, c33);
+        Store<TColumns, TAccess, TActivation>(args, batch, row, column, y0);
+        Store<TColumns, TAccess, TActivation>(args, batch, row + 1, column, y1);
+        Store<TColumns, TAccess, TActivation>(args, batch, row + 2, column, y2);
+        Store<TColumns, TAccess, TActivation>(args, batch, row + 3, column, y3);
     }
 
-    private static void StoreRow<TActivation>(in GpuMatMulArguments args, int batch, int row, int column, int step, float c0, float c1, float c2, float c3)
+    private static void Store<TColumns, TAccess, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
+        where TColumns : struct, IRegisterVector<TColumns>
+        where TAccess : struct, IQuadAccess
         where TActivation : struct, IGpuActivation
     {
         if (row >= args.M)
         {
             return;
         }
-        Store<TActivation>(args, batch, row, column, c0);
-        Store<TActivation>(args, batch, row, column + step, c1);
-        Store<TActivation>(args, batch, row, column + 2 * step, c2);
-        Store<TActivation>(args, batch, row, column + 3 * step, c3);
-    }
-
-    private static void Store<TActivation>(in GpuMatMulArguments args, int batch, int row, int column, float sum)
-        where TActivation : struct, IGpuActivation
-    {
-        if (column >= args.N)
+        int count = args.N - column;
+        TColumns y = TColumns.Scale(sum, args.Scale);
+        if (args.HasColumnBias != 0)
         {
-            return;
+            y = TColumns.Add(y, TColumns.Load<TAccess>(args.Bias.Data, args.Bias.Offset + column, 1, count));
         }
-        float x = sum * args.Scale;
-        if (args.HasBias != 0)
+        if (args.HasRowBias != 0)
         {
-            x += args.Bias.Data[args.Bias.Offset + row * args.BiasStepM + column * args.BiasStepN];
+            y = TColumns.Add(y, TColumns.Broadcast(args.Bias.Data[args.Bias.Offset + row]));
         }
-        x = TActivation.Apply(x);
+        y = TColumns.Activate<TActivation>(y);
         if (args.HasResidual != 0)
         {
-            x += args.Residual.Get(batch, row, column);
+            y = TColumns.Add(y, TColumns.Load<TAccess>(args.Residual.Data, args.Residual.Index(batch, row, column), 1, count));
         }
-        args.Y.Set(batch, row, column, x);
+        TColumns.Store<TAccess>(y, args.Y.Data, args.Y.Index(batch, row, column), count);
     }
 }

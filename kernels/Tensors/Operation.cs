@@ -24,8 +24,7 @@ internal abstract record Operation
     public abstract Step PrepareCpu<V>(CpuBinding binding)
         where V : struct, Simd.ISimd<V>;
 
-    public virtual Step PrepareGpu(GpuBinding binding)
-        => throw new NotSupportedException($"{GetType().Name} has no GPU kernel yet");
+    public abstract Step PrepareGpu(GpuBinding binding);
 
     protected void Require(bool condition, string problem)
     {

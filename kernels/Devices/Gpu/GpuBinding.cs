@@ -42,6 +42,12 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
 
     public bool Measuring => worker.Measuring;
 
+    /// <summary>True where a thread should take wide register tiles: a CPU behind OpenCL, which makes vectors of them.</summary>
+    public bool HasVectorThreads => Device.IsVectorProcessor;
+
+    /// <summary>True where kernels with groups must be prepared for <see cref="NarrowGroup"/>, else for <see cref="WideGroup"/>.</summary>
+    public bool HasNarrowGroups => Device.Kind == DeviceKind.Simulator;
+
     public GpuFloats Floats(TensorView view)
     {
         if (view.Tensor.Type != ElementType.Float32)

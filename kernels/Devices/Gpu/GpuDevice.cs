@@ -13,6 +13,9 @@ namespace GroupViT.Kernels.Devices;
 /// <summary>A device behind ILGPU: CUDA, OpenCL, or ILGPU's own CPU accelerator as the simulator.</summary>
 internal sealed class GpuDevice : Device
 {
+    // Small groups spread a launch of a few thousand threads over all multiprocessors; 32 groups of 64 still fill one.
+    private const int FlatGroupSize = 64;
+
     private readonly Context context;
     private readonly Dictionary<MethodInfo, (Kernel Kernel, Delegate Launcher)> kernels = [];
     private readonly Lock gate = new();
@@ -40,12 +43,12 @@ internal sealed class GpuDevice : Device
     /// <summary>Held around launches where the driver's interface demands it; null on CUDA.</summary>
     public Lock? LaunchGate { get; }
 
-    /// <summary>Threads that work together on a row: a power of two, small on the simulator, where a barrier costs an OS switch each.</summary>
-    public int RowGroupSize => Kind == DeviceKind.Simulator ? 8 : 64;
+    /// <summary>True for a CPU behind OpenCL: few threads, each with wide vectors.</summary>
+    public bool IsVectorProcessor => Accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
 
     public static GpuDevice OpenSimulator()
     {
-        Context context = Context.Create(builder => builder.CPU(CPUDevice.Default).EnableAlgorithms());
+        Context context = CreateContext(DeviceKind.Simulator);
         return new GpuDevice(context, context.CreateCPUAccelerator(0), "simulator", DeviceKind.Simulator);
     }
 
@@ -97,8 +100,12 @@ internal sealed class GpuDevice : Device
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>
         {
-            Kernel kernel = Accelerator.LoadAutoGroupedKernel(Accelerator.GetBackend().Compile(
-                EntryPointDescription.FromImplicitlyGroupedKernel(method), default, new AddressSpaceHook()));
+            CompiledKernel compiled = Accelerator.GetBackend().Compile(
+                EntryPointDescription.FromImplicitlyGroupedKernel(method),
+                Kind == DeviceKind.Simulator ? default : new KernelSpecialization(FlatGroupSize, null), new AddressSpaceHook());
+            Kernel kernel = Kind == DeviceKind.Simulator
+                ? Accelerator.LoadAutoGroupedKernel(compiled)
+                : Accelerator.LoadImplicitlyGroupedKernel(compiled, FlatGroupSize);
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
         });
 
@@ -141,17 +148,23 @@ internal sealed class GpuDevice : Device
     private static Context CreateContext(DeviceKind kind)
     {
         NativeLibraries.Install();
-        return Context.Create(builder =>
+        Context context = Context.Create(builder =>
         {
             builder.EnableAlgorithms();
-            if (kind == DeviceKind.Cuda)
+            switch (kind)
             {
-                builder.Cuda();
-            }
-            else
-            {
-                builder.OpenCL();
+                case DeviceKind.Cuda:
+                    builder.Cuda();
+                    break;
+                case DeviceKind.OpenCL:
+                    builder.OpenCL();
+                    break;
+                default:
+                    builder.CPU(CPUDevice.Default);
+                    break;
             }
         });
+        GpuIntrinsics.Register(context);
+        return context;
     }
 }

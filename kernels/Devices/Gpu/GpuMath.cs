@@ -28,10 +28,8 @@ internal static class GpuMath
     /// <summary>erfc(z/√2) for z ≥ 0; 0 beyond 6.</summary>
     public static float ErfcOfRoot2(float z)
     {
-        if (z > 6f)
-        {
-            return 0f;
-        }
+        bool beyond = z > 6f;
+        z = beyond ? 6f : z;
         float h = 2.019980953e-9f;
         h = h * z - 7.843754042e-8f;
         h = h * z + 1.3484904226e-6f;
@@ -53,8 +51,13 @@ internal static class GpuMath
         p = p * f + 2.402265121e-1f;
         p = p * f + 6.931472067e-1f;
         p = p * f + 1f;
-        return p * PowerOfTwo(n);
+        return beyond ? 0f : p * PowerOfTwo(n);
     }
+
+    /// <summary>The order of arg-max: a number is above not-a-number, and nothing is above its equal, so the first of equals stays.</summary>
+    public static bool IsAbove(float value, float most) => value > most || (IsNaN(most) && !IsNaN(value));
+
+    public static bool IsNaN(float x) => (Interop.FloatAsInt(x) & 0x7FFFFFFFu) > 0x7F800000u;
 
     private static int RoundToInt(float x) => (int)(x < 0f ? x - 0.5f : x + 0.5f);
 

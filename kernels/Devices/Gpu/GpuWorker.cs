@@ -138,7 +138,9 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
                 float[] values = new float[floats];
                 fill(values);
                 block = new GpuBlock(device, floats * sizeof(float), account, $"constant {key}");
-                block.View<float>(0, floats).CopyFromCPU(values);
+                // The workers' streams do not wait for the default one: the copy is finished here.
+                block.View<float>(0, floats).CopyFromCPU(device.Accelerator.DefaultStream, values);
+                device.Accelerator.DefaultStream.Synchronize();
                 blocks.Add(key, block);
                 bytes += block.Bytes;
             }

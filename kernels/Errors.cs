@@ -1,0 +1,30 @@
+// These two are part of the library's public face; they stand here because devices throw them.
+namespace GroupViT.Native;
+
+/// <summary>What every error of this library that is not a plain argument error derives from.</summary>
+public class GroupVitException : Exception
+{
+    /// <summary>An error with its sentence: what was wrong, where, and what would be right.</summary>
+    public GroupVitException(string message, Exception? inner = null)
+        : base(message, inner)
+    {
+    }
+}
+
+/// <summary>Device memory that was asked for is more than the limit or the device allows.</summary>
+public sealed class OutOfDeviceMemoryException : GroupVitException
+{
+    /// <summary>Says what was asked for, what was in use, and what the limit is; all in bytes.</summary>
+    public OutOfDeviceMemoryException(string purpose, long asked, long inUse, long limit, Exception? inner = null)
+        : base($"{purpose}: {asked:N0} bytes were asked for with {inUse:N0} in use, but the limit is {limit:N0}; {inUse + asked:N0} would do", inner)
+        => (Asked, InUse, Limit) = (asked, inUse, limit);
+
+    /// <summary>Bytes asked for.</summary>
+    public long Asked { get; }
+
+    /// <summary>Bytes in use at that moment.</summary>
+    public long InUse { get; }
+
+    /// <summary>The limit in bytes.</summary>
+    public long Limit { get; }
+}
