@@ -65,8 +65,7 @@ internal static class JointVerifier
                     {
                         int plane = (b * groupCount + h) * gridHeight * gridWidth;
                         double share = Kernels.Bilinear.Sample(
-                            (r, c) => maps[plane + r * gridWidth + c], gridHeight, gridWidth,
-                            Kernels.Bilinear.Position(y, gridHeight, side), Kernels.Bilinear.Position(x, gridWidth, side));
+                            (r, c) => maps[plane + r * gridWidth + c], gridHeight, gridWidth, side, side, y, x).Value;
                         for (int t = 0; t < textCount; t++)
                         {
                             logits[((b * textCount + t) * side + y) * side + x] += scale * share * affinity[(b * groupCount + h) * textCount + t];
