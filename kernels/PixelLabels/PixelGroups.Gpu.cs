@@ -47,7 +47,8 @@ internal static class GpuPixelGroups
             float first = (1f - ty) * args.Maps.Data[upperLeft + map] + ty * args.Maps.Data[lowerLeft + map];
             float second = (1f - ty) * args.Maps.Data[upperRight + map] + ty * args.Maps.Data[lowerRight + map];
             float value = (1f - tx) * first + tx * second;
-            if (value > most)
+            // Said twice: ILGPU's OpenCL turns the compiler's "unless less or unordered" into "unless less", which NaN passes.
+            if (!GpuMath.IsNaN(value) && value > most)
             {
                 best = g;
                 most = value;
