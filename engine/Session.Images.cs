@@ -229,17 +229,24 @@ public sealed partial class Session
             }
             shapes.Add(shape);
         }
+        long start = Stopwatch.GetTimestamp();
         for (int i = 0; i < shapes.Count; i++)
         {
             worker.Prepare(pictures[first + i].Image, way, shapes[i], i, shapes.Count);
         }
+        double prepare = Milliseconds(start);
+        start = Stopwatch.GetTimestamp();
         worker.Encode(shapes[0], shapes.Count, cancellation);
+        SegmentationTimings timings = new(prepare / shapes.Count, Milliseconds(start) / shapes.Count, 0);
         for (int i = 0; i < shapes.Count; i++)
         {
             Picture picture = pictures[first + i];
             encodings.Add(new ImageEncoding(
                 rules.Preset, (picture.Width, picture.Height), shapes[i].Region, (shapes[i].Width, shapes[i].Height), grid,
-                worker.EmbeddingOf(i).ToArray(), worker.GroupEmbeddingsOf(i).ToArray(), worker.MapsOf(shapes[i], i).ToArray(), model.Fingerprint));
+                worker.EmbeddingOf(i).ToArray(), worker.GroupEmbeddingsOf(i).ToArray(), worker.MapsOf(shapes[i], i).ToArray(), model.Fingerprint)
+            {
+                Timings = timings,
+            });
         }
     }
 

@@ -53,6 +53,9 @@ public sealed class ImageEncoding
     internal float[] Maps { get; }
 
     internal string Fingerprint { get; }
+
+    /// <summary>This picture's part of what preparing and encoding its batch took.</summary>
+    internal SegmentationTimings Timings { get; init; }
 }
 
 /// <summary>A rectangle of a picture, in its own pixels.</summary>

@@ -1,0 +1,12 @@
+using System.CommandLine;
+
+namespace GroupViT.Tool.Commands;
+
+/// <summary>The commands, in the order of the help.</summary>
+internal static class CommandList
+{
+    public static IEnumerable<Command> All() =>
+    [
+        SegmentCommand.Create(),
+    ];
+}

@@ -1,0 +1,152 @@
+using System.CommandLine;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Spectre.Console;
+
+namespace GroupViT.Tool;
+
+/// <summary>
+/// What a command prints: drawn tables and a progress bar where standard output is a terminal, plain text otherwise, JSON and nothing else
+/// with <c>--json</c>. Notes and errors go to standard error.
+/// </summary>
+internal sealed class Output
+{
+    private static readonly JsonWriterOptions Compact = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    private static readonly JsonWriterOptions Indented = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, Indented = true };
+
+    private readonly TextWriter output;
+    private readonly TextWriter error;
+    private readonly IAnsiConsole? console;
+
+    /// <summary>Prints where a command line says.</summary>
+    public Output(ParseResult parsed, bool json = false, bool quiet = false)
+        : this(parsed.InvocationConfiguration.Output, parsed.InvocationConfiguration.Error, json, quiet)
+    {
+    }
+
+    public Output(TextWriter output, TextWriter error, bool json, bool quiet)
+    {
+        (this.output, this.error, IsJson, IsQuiet) = (output, error, json, quiet);
+        // Only the process's own standard output can be a terminal.
+        if (ReferenceEquals(output, Console.Out) && !Console.IsOutputRedirected)
+        {
+            console = AnsiConsole.Create(new AnsiConsoleSettings { Out = new AnsiConsoleOutput(output) });
+        }
+    }
+
+    public bool IsJson { get; }
+
+    public bool IsQuiet { get; }
+
+    /// <summary>True where text for people is wanted.</summary>
+    public bool IsTalkative => !IsJson && !IsQuiet;
+
+    /// <summary>A line for people on standard output.</summary>
+    public void Line(string text)
+    {
+        if (!IsTalkative)
+        {
+            return;
+        }
+        if (console is not null)
+        {
+            console.WriteLine(text);
+        }
+        else
+        {
+            output.WriteLine(text);
+        }
+    }
+
+    /// <summary>A note on standard error, unless --quiet.</summary>
+    public void Note(string text)
+    {
+        if (!IsQuiet)
+        {
+            error.WriteLine($"groupvit: {text}");
+        }
+    }
+
+    /// <summary>An error on standard error.</summary>
+    public void Problem(string text) => error.WriteLine($"groupvit: {text}");
+
+    /// <summary>One JSON value and a line's end on standard output.</summary>
+    public void Json(Action<Utf8JsonWriter> write) => output.WriteLine(Encoding.UTF8.GetString(JsonBytes(write, Compact)));
+
+    /// <summary>One JSON value, indented, as the bytes of a file.</summary>
+    public static byte[] JsonFile(Action<Utf8JsonWriter> write) => [.. JsonBytes(write, Indented), (byte)'\n'];
+
+    /// <summary>A table for people: <paramref name="headers"/> that begin with '&gt;' head columns of numbers.</summary>
+    public void Table(IReadOnlyList<string> headers, IReadOnlyList<IReadOnlyList<TableCell>> rows)
+    {
+        if (!IsTalkative)
+        {
+            return;
+        }
+        if (console is null)
+        {
+            PlainTable(headers, rows);
+            return;
+        }
+        Table table = new() { Border = TableBorder.Rounded };
+        foreach (string header in headers)
+        {
+            TableColumn column = new(Markup.Escape(header.TrimStart('>')));
+            table.AddColumn(header.StartsWith('>') ? column.RightAligned() : column);
+        }
+        foreach (IReadOnlyList<TableCell> row in rows)
+        {
+            table.AddRow(row.Select(cell => new Markup(cell.Swatch is { } color
+                ? $"[rgb({color.R},{color.G},{color.B})]██[/] {Markup.Escape(cell.Text)}"
+                : Markup.Escape(cell.Text))));
+        }
+        console.Write(table);
+    }
+
+    /// <summary>Runs work that says when each of <paramref name="count"/> things is done; with a bar where there is a terminal and more than one.</summary>
+    public T Progress<T>(string what, int count, Func<Action, T> work)
+    {
+        if (console is null || !IsTalkative || count < 2)
+        {
+            return work(static () => { });
+        }
+        return console.Progress()
+            .Columns(new TaskDescriptionColumn(), new ProgressBarColumn(), new PercentageColumn(), new RemainingTimeColumn())
+            .AutoClear(true)
+            .Start(context =>
+            {
+                ProgressTask task = context.AddTask(Markup.Escape(what), maxValue: count);
+                return work(() => task.Increment(1));
+            });
+    }
+
+    private static byte[] JsonBytes(Action<Utf8JsonWriter> write, JsonWriterOptions options)
+    {
+        using MemoryStream stream = new();
+        using (Utf8JsonWriter writer = new(stream, options))
+        {
+            write(writer);
+        }
+        return stream.ToArray();
+    }
+
+    private void PlainTable(IReadOnlyList<string> headers, IReadOnlyList<IReadOnlyList<TableCell>> rows)
+    {
+        int[] widths = [.. headers.Select((header, column) => Math.Max(header.TrimStart('>').Length, rows.Count == 0 ? 0 : rows.Max(row => row[column].Text.Length)))];
+        Print(headers.Select(header => header.TrimStart('>')));
+        foreach (IReadOnlyList<TableCell> row in rows)
+        {
+            Print(row.Select(cell => cell.Text));
+        }
+
+        void Print(IEnumerable<string> texts)
+            => output.WriteLine(string.Join("  ", texts.Select((text, column) => headers[column].StartsWith('>') ? text.PadLeft(widths[column]) : text.PadRight(widths[column]))).TrimEnd());
+    }
+}
+
+/// <summary>A cell of a table, with a patch of colour before it if one is given.</summary>
+internal readonly record struct TableCell(string Text, (byte R, byte G, byte B)? Swatch = null)
+{
+    public static implicit operator TableCell(string text) => new(text);
+}

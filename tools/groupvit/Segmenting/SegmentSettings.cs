@@ -1,0 +1,42 @@
+using GroupViT.Native;
+using GroupViT.Native.Imaging;
+using GroupViT.Native.Text;
+
+namespace GroupViT.Tool.Segmenting;
+
+/// <summary>What a run of segment was asked for, with all defaults filled in.</summary>
+internal sealed record SegmentSettings
+{
+    public required string Model { get; init; }
+
+    public required Precision Precision { get; init; }
+
+    public required SegmentationOptions Rules { get; init; }
+
+    public required LabelChoice Labels { get; init; }
+
+    public required AlphaMode Alpha { get; init; }
+
+    public required long MaxPixels { get; init; }
+
+    public required int Threads { get; init; }
+
+    public required int Batch { get; init; }
+
+    public required int Workers { get; init; }
+
+    /// <summary>
+    /// The labels' colours, for masks, overlays and tables alike: a data set's own where the list is that data set's, else the default ones,
+    /// with black for a first label named background.
+    /// </summary>
+    public static LabelColors ColorsOf(IReadOnlyList<string> labels)
+    {
+        if (ClassNames.Sets.Any(set => set != "imagenet" && labels.SequenceEqual(ClassNames.Get(set))))
+        {
+            return LabelColors.From(Palettes.For(labels).Chunk(3).Select(color => (color[0], color[1], color[2])));
+        }
+        return labels[0] == ClassNames.Background
+            ? LabelColors.From(Enumerable.Range(0, LabelColors.Default.Count - 1).Select(i => LabelColors.Default[i]).Prepend(((byte)0, (byte)0, (byte)0)))
+            : LabelColors.Default;
+    }
+}
