@@ -8,5 +8,7 @@ internal static class CommandList
     public static IEnumerable<Command> All() =>
     [
         SegmentCommand.Create(),
+        ClassifyCommand.Create(),
+        EmbedCommand.Create(),
     ];
 }

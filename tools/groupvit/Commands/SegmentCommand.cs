@@ -53,7 +53,7 @@ internal static class SegmentCommand
         {
             Device = parsed.GetValue(options.Device)!,
             Precision = settings.Precision,
-            MaxSize = InputSize.Largest(model, Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
+            MaxSize = InputSize.Largest(model, PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
             MaxBatch = settings.Batch,
             MaxLabels = settings.Labels.Labels.Count,
             Workers = settings.Workers,
@@ -116,12 +116,6 @@ internal static class SegmentCommand
         rules.Validate();
         return rules;
     }
-
-    private static IEnumerable<(int Width, int Height)> Sizes(IEnumerable<PictureEntry> pictures, long maxPixels)
-        => pictures.Where(entry => entry.Problem is null)
-            .Select(entry => PictureHeader.TryReadSize(entry.Path))
-            .OfType<(int Width, int Height)>()
-            .Where(size => (long)size.Width * size.Height <= maxPixels);
 
     private static List<SegmentTask> Name(List<PictureEntry> pictures, OutputFolder folder, Output output)
     {
