@@ -125,7 +125,7 @@ internal static class ClassifyCommand
 
     private sealed class Options
     {
-        public Argument<string[]> Pictures { get; } = new("PICTURE") { Description = "PNG or JPEG files, folders, patterns", Arity = ArgumentArity.OneOrMore };
+        public Argument<string[]> Pictures { get; } = CommonOptions.Pictures();
 
         public Option<string> Model { get; } = CommonOptions.Model();
 

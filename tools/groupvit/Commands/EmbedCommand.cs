@@ -13,6 +13,8 @@ internal static class EmbedCommand
     public static Command Create()
     {
         Options options = new();
+        options.Images.Validators.Add(CommonOptions.RefuseOptions);
+        options.Texts.Validators.Add(CommonOptions.RefuseOptions);
         Command command = new("embed", "Print the embeddings of pictures and texts, of length 1, as JSON.");
         foreach (Option option in options.All)
         {
