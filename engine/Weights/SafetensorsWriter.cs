@@ -72,24 +72,7 @@ internal static class SafetensorsWriter
     /// <summary>Writes into a file that appears under its name only when it is whole; an existing one is replaced then.</summary>
     /// <exception cref="NumericalException">A finite value is too large for the tensor's type.</exception>
     public static void Write(string path, IReadOnlyCollection<TensorToWrite> tensors, IReadOnlyDictionary<string, string>? metadata = null)
-    {
-        string full = Path.GetFullPath(path);
-        string temporary = Path.Combine(Path.GetDirectoryName(full)!, $".{Path.GetFileName(full)}.{Guid.NewGuid():N}.tmp");
-        try
-        {
-            using (var stream = new FileStream(temporary, FileMode.CreateNew, FileAccess.Write, FileShare.None, bufferSize: 0))
-            {
-                Write(stream, tensors, metadata);
-                stream.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, full, overwrite: true);
-        }
-        catch
-        {
-            File.Delete(temporary);
-            throw;
-        }
-    }
+        => AtomicFile.Write(path, stream => Write(stream, tensors, metadata));
 
     /// <summary>Writes the tensors in the order given, from the stream's position on.</summary>
     /// <exception cref="ArgumentException">Names that are empty, double, too long, too many or no valid Unicode for <see cref="SafetensorsHeader"/> to read back.</exception>

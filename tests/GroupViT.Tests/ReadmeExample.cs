@@ -46,7 +46,7 @@ internal sealed class ReadmeExample
     public void The_printed_example_is_this_one()
     {
         string[] source = File.ReadAllLines(Path.Combine(Repository, "tests", "GroupViT.Tests", "ReadmeExample.cs"));
-        int start = Array.FindIndex(source, line => line.Contains("static void Example()", StringComparison.Ordinal)) + 2;
+        int start = Array.FindIndex(source, line => line == "    private static void Example()") + 2;
         IEnumerable<string> here = source.Skip(start).TakeWhile(line => line != "    }").Select(line => line.Length > 8 ? line[8..] : "");
         string[] readme = File.ReadAllLines(Path.Combine(Repository, "README.md"));
         IEnumerable<string> printed = readme.SkipWhile(line => line != "```csharp").Skip(1).TakeWhile(line => line != "```");
