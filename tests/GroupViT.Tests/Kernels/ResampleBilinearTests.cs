@@ -48,11 +48,12 @@ internal sealed class ResampleBilinearTests(TestDevice device)
         float[][] weights = [.. harness.Floats(operation, operation.Y.Tensor).Chunk(448)];
         foreach ((int row, int at, float weight) in ((int, int, float)[])[(0, 0, 1), (7, 0, 1), (8, 0, 0.96875f), (8, 1, 0.03125f), (9, 0, 0.90625f), (9, 1, 0.09375f), (447, 27, 1)])
         {
-            Assert.That(weights[at][row], Is.EqualTo(weight), $"row {row}");
+            // An OpenCL division may be off by two units in the last place.
+            Assert.That(weights[at][row], Is.EqualTo(weight).Within(3e-7), $"row {row}");
         }
         for (int row = 0; row < 448; row++)
         {
-            Assert.That(weights.Sum(w => w[row]), Is.EqualTo(1), $"row {row}");
+            Assert.That(weights.Sum(w => w[row]), Is.EqualTo(1).Within(3e-7), $"row {row}");
         }
     }
 
