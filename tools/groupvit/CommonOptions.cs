@@ -104,6 +104,11 @@ internal static class CommonOptions
 
     public static string NameOf(Precision precision) => Name(Precisions, precision);
 
+    /// <summary>A message of the library in the words of the command line: fp16 for Float16, and so on.</summary>
+    public static string InOurWords(string message)
+        // The longest first: TensorFloat32 ends in Float32.
+        => Precisions.OrderByDescending(entry => entry.Value.ToString().Length).Aggregate(message, (text, entry) => text.Replace(entry.Value.ToString(), entry.Key, StringComparison.Ordinal));
+
     public static string NameOf(TextNormalization normalization) => Name(Normalizations, normalization);
 
     public static string NameOf(SegmentationPreset preset) => Name(Presets, preset);

@@ -71,6 +71,10 @@ internal static class ExitCodes
     public static string Describe(Exception exception)
     {
         Exception cause = Unwrap(exception);
+        if (cause is DeviceUnavailableException)
+        {
+            return CommonOptions.InOurWords(cause.Message);
+        }
         // "(Parameter 'x')" is of use to programmers only.
         string message = cause is ArgumentException { ParamName: { } name } ? cause.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : cause.Message;
         message = string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));

@@ -55,7 +55,7 @@ internal sealed class BadInputTests : IDisposable
     [TestCase("not there yet", "--mode", "slide")]
     [TestCase("transformers", "--mode", "slide", "--preset", "transformers")]
     [TestCase("would do", "--memory-limit", "1M")]
-    [TestCase("no kernels", "--precision", "fp16")]
+    [TestCase("no kernels for fp16; what there is: fp32", "--precision", "fp16")]
     [TestCase("from 1 to 2048", "--short-side", "99999")]
     [TestCase("from 0 to 1", "--background-threshold", "nan")]
     [TestCase("K, M or G", "--memory-limit", "much")]
