@@ -8,5 +8,11 @@ internal static class CommandList
     public static IEnumerable<Command> All() =>
     [
         SegmentCommand.Create(),
+        TokenizeCommand.Create(),
+        LabelsCommand.Create(),
+        InfoCommand.Create(),
+        DevicesCommand.Create(),
+        VerifyCommand.Create(),
+        SynthCommand.Create(),
     ];
 }
