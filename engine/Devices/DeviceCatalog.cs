@@ -13,16 +13,29 @@ public sealed record DeviceInfo(string Name, string Hardware, long MemoryBytes, 
 public static class DeviceCatalog
 {
     /// <summary>Lists every usable device, the best first; always at least cpu and simulator.</summary>
-    public static IReadOnlyList<DeviceInfo> List()
+    public static IReadOnlyList<DeviceInfo> List() => List(out _);
+
+    /// <summary>As above, and what was found but does not open, with the reason.</summary>
+    internal static IReadOnlyList<DeviceInfo> List(out IReadOnlyList<(string Name, string Problem)> unusable)
     {
         List<(string Name, bool Preferred)> names = Names();
         string preferred = Default(names);
         List<DeviceInfo> devices = [];
+        List<(string, string)> problems = [];
         foreach ((string name, _) in names)
         {
-            using Device device = Create(name);
-            devices.Add(new DeviceInfo(name, device.Description, device.MemoryBytes, name == preferred));
+            try
+            {
+                using Device device = Create(name);
+                devices.Add(new DeviceInfo(name, device.Description, device.MemoryBytes, name == preferred));
+            }
+            catch (Exception exception) when (exception is not OutOfMemoryException)
+            {
+                // One driver's fault must not hide the other devices.
+                problems.Add((name, exception.Message));
+            }
         }
+        unusable = problems;
         return devices;
     }
 

@@ -88,14 +88,10 @@ internal sealed class Checkpoint : IDisposable
     /// <exception cref="ModelFileException">A value is NaN or infinite (named with its index), or the file was cut since it was opened.</exception>
     public void Read(string canonicalName, Span<float> destination)
     {
+        ReadUnchecked(canonicalName, destination);
         ParameterInfo parameter = _table[canonicalName];
-        if (destination.Length != parameter.ElementCount)
-        {
-            throw new ArgumentException($"{canonicalName} has {parameter.ElementCount} elements, the destination {destination.Length}", nameof(destination));
-        }
         SafetensorsEntry entry = _file.Entry(parameter.NameIn(Layout));
         int first = parameter.FirstElementIn(Layout);
-        _file.ReadFloat32(entry, first, destination);
         int bad = IndexOfNonFinite(destination);
         if (bad >= 0)
         {
@@ -103,6 +99,17 @@ internal sealed class Checkpoint : IDisposable
             string where = entry.Name == canonicalName ? $"element {bad}" : $"element {bad} (element {first + bad} of the file's {entry.Name})";
             throw new ModelFileException(Name, FormattableString.Invariant($"{where} of shape [{string.Join(',', parameter.Shape.ToArray())}] is {destination[bad]}; weights must be finite"), canonicalName, offset);
         }
+    }
+
+    /// <summary>As <see cref="Read"/>, but NaN and infinity pass: for who counts them.</summary>
+    public void ReadUnchecked(string canonicalName, Span<float> destination)
+    {
+        ParameterInfo parameter = _table[canonicalName];
+        if (destination.Length != parameter.ElementCount)
+        {
+            throw new ArgumentException($"{canonicalName} has {parameter.ElementCount} elements, the destination {destination.Length}", nameof(destination));
+        }
+        _file.ReadFloat32(_file.Entry(parameter.NameIn(Layout)), parameter.FirstElementIn(Layout), destination);
     }
 
     /// <summary>Reads a tensor of one element.</summary>

@@ -10,5 +10,11 @@ internal static class CommandList
         SegmentCommand.Create(),
         ClassifyCommand.Create(),
         EmbedCommand.Create(),
+        TokenizeCommand.Create(),
+        LabelsCommand.Create(),
+        InfoCommand.Create(),
+        DevicesCommand.Create(),
+        VerifyCommand.Create(),
+        SynthCommand.Create(),
     ];
 }

@@ -1,0 +1,121 @@
+using System.CommandLine;
+using System.Numerics;
+using System.Runtime.InteropServices;
+using GroupViT.Kernels.Devices;
+using GroupViT.Native;
+
+namespace GroupViT.Tool.Commands;
+
+/// <summary>groupvit devices: what models can run on here.</summary>
+internal static class DevicesCommand
+{
+    public static Command Create()
+    {
+        Option<bool> json = CommonOptions.Json();
+        Option<bool> verbose = new("--verbose") { Description = "also the facts that kernels are chosen by" };
+        Command command = new("devices", "List the devices of this machine.") { json, verbose };
+        command.SetAction((parsed, cancellation) => ExitCodes.Run(
+            parsed, _ => Run(new Output(parsed, parsed.GetValue(json)), parsed.GetValue(verbose)), cancellation));
+        return command;
+    }
+
+    private static int Run(Output output, bool verbose)
+    {
+        IReadOnlyList<DeviceInfo> devices = DeviceCatalog.List(out IReadOnlyList<(string Name, string Problem)> unusable);
+        List<(string Driver, string Library, bool Found)> drivers = [.. Drivers()];
+        List<(string Name, string Value)> facts = [.. Facts()];
+        output.Table(
+            ["device", "default", ">memory", "hardware"],
+            [.. devices.Select(device => (IReadOnlyList<TableCell>)[device.Name, device.IsDefault ? "default" : "", device.MemoryBytes > 0 ? Quantity.Bytes(device.MemoryBytes) : "unknown", device.Hardware])]);
+        foreach ((string name, string problem) in unusable)
+        {
+            output.Line($"{name}: found, but it cannot be used: {problem}");
+        }
+        foreach ((string driver, string library, bool found) in drivers)
+        {
+            bool used = devices.Any(device => device.Name.StartsWith(driver + ":", StringComparison.Ordinal));
+            if (!used)
+            {
+                output.Line(found
+                    ? $"{driver}: the driver ({library}) is here, but offers no device that can be used"
+                    : $"{driver}: no driver ({library} was not found)");
+            }
+        }
+        if (verbose)
+        {
+            foreach ((string name, string value) in facts)
+            {
+                output.Line($"{name}: {value}");
+            }
+        }
+        if (output.IsJson)
+        {
+            output.Json(writer =>
+            {
+                writer.WriteStartObject();
+                writer.WriteStartArray("devices");
+                foreach (DeviceInfo device in devices)
+                {
+                    writer.WriteStartObject();
+                    writer.WriteString("device", device.Name);
+                    writer.WriteString("hardware", device.Hardware);
+                    writer.WriteNumber("memory", device.MemoryBytes);
+                    writer.WriteBoolean("default", device.IsDefault);
+                    writer.WriteEndObject();
+                }
+                writer.WriteEndArray();
+                writer.WriteStartArray("unusable");
+                foreach ((string name, string problem) in unusable)
+                {
+                    writer.WriteStartObject();
+                    writer.WriteString("device", name);
+                    writer.WriteString("problem", problem);
+                    writer.WriteEndObject();
+                }
+                writer.WriteEndArray();
+                writer.WriteStartArray("drivers");
+                foreach ((string driver, string library, bool found) in drivers)
+                {
+                    writer.WriteStartObject();
+                    writer.WriteString("driver", driver);
+                    writer.WriteString("library", library);
+                    writer.WriteBoolean("found", found);
+                    writer.WriteEndObject();
+                }
+                writer.WriteEndArray();
+                if (verbose)
+                {
+                    writer.WriteStartObject("facts");
+                    foreach ((string name, string value) in facts)
+                    {
+                        writer.WriteString(name, value);
+                    }
+                    writer.WriteEndObject();
+                }
+                writer.WriteEndObject();
+            });
+        }
+        return ExitCodes.Done;
+    }
+
+    // Whether the driver's library loads is all that can be said of a device that the driver does not list.
+    private static IEnumerable<(string Driver, string Library, bool Found)> Drivers()
+    {
+        string cuda = OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
+        string openCl = OperatingSystem.IsWindows() ? "OpenCL.dll" : OperatingSystem.IsMacOS() ? "/System/Library/Frameworks/OpenCL.framework/OpenCL" : "libOpenCL.so.1";
+        yield return ("cuda", cuda, Loads(cuda));
+        yield return ("opencl", openCl, Loads(openCl));
+    }
+
+    // Not freed again: drivers do not take it well, and the program ends anyway.
+    private static bool Loads(string library) => NativeLibrary.TryLoad(library, out _);
+
+    private static IEnumerable<(string Name, string Value)> Facts()
+    {
+        yield return ("vector width", $"{(int)CpuDevice.Level} floats ({CpuDevice.Level}); Vector<T>: {Vector<float>.Count}");
+        yield return ("threads", Environment.ProcessorCount.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        yield return ("ILGPU", typeof(ILGPU.Context).Assembly.GetName().Version?.ToString(3) ?? "unknown");
+        yield return ("runtime", RuntimeInformation.FrameworkDescription);
+        yield return ("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}");
+    }
+}

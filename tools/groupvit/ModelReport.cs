@@ -1,0 +1,118 @@
+using GroupViT.Native;
+using GroupViT.Native.Imaging;
+using GroupViT.Native.Weights;
+
+namespace GroupViT.Tool;
+
+/// <summary>A tensor with values that no network can work with.</summary>
+internal sealed record DamagedTensor(string Name, long NotANumber, long Infinite, long Elements);
+
+/// <summary>What the command info says of a model.</summary>
+internal sealed record ModelReport
+{
+    public required string Name { get; init; }
+
+    public required GroupVitConfig Config { get; init; }
+
+    /// <summary>huggingface or nvlabs.</summary>
+    public required string Layout { get; init; }
+
+    public required string WeightType { get; init; }
+
+    public required long WeightBytes { get; init; }
+
+    public required string Fingerprint { get; init; }
+
+    public required IReadOnlyList<(string Part, long Count)> Parameters { get; init; }
+
+    /// <summary>Entries of the tokenizer, or null where there is none; then the problem says why.</summary>
+    public required int? Vocabulary { get; init; }
+
+    public required string? TokenizerProblem { get; init; }
+
+    public required IReadOnlyList<string> Labels { get; init; }
+
+    /// <summary>What happens to pictures that are compared with texts, or null without a configuration of it.</summary>
+    public required string? Preprocessor { get; init; }
+
+    public required int ShortSide { get; init; }
+
+    public required IReadOnlyList<(int Height, int Width, MemoryEstimate Estimate)> Memory { get; init; }
+
+    /// <summary>Tensors with NaN or infinity; null where nobody looked.</summary>
+    public required IReadOnlyList<DamagedTensor>? Damaged { get; init; }
+
+    public static ModelReport Of(string name, GroupVitModel model, IReadOnlyList<(int Height, int Width)> sizes, bool check, CancellationToken cancellation)
+    {
+        Checkpoint checkpoint = model.Checkpoint;
+        ParameterCounts counts = model.Config.CountParameters();
+        (int? vocabulary, string? problem) = Tokenizer(model);
+        // The size that a session is opened for where nothing is said.
+        (int, int) preset = (model.SegmentationShortSide, 2 * model.SegmentationShortSide);
+        return new ModelReport
+        {
+            Name = name,
+            Config = model.Config,
+            Layout = checkpoint.Layout == KeyLayout.HuggingFace ? "huggingface" : "nvlabs",
+            WeightType = checkpoint.WeightType.ToString(),
+            WeightBytes = checkpoint.Bytes,
+            Fingerprint = model.Fingerprint,
+            Parameters =
+            [
+                ("image encoder", counts.ImageEncoder), ("text encoder", counts.TextEncoder), ("image projector", counts.ImageProjector),
+                ("text projector", counts.TextProjector), ("logit scale", counts.LogitScale), ("total", counts.Total),
+            ],
+            Vocabulary = vocabulary,
+            TokenizerProblem = problem,
+            Labels = model.Labels,
+            Preprocessor = model.Preprocessor is { } preprocessor ? Describe(preprocessor) : null,
+            ShortSide = model.SegmentationShortSide,
+            Memory = [.. sizes.Prepend(preset).Distinct().Select(size => (size.Item1, size.Item2, model.EstimateMemory(new SessionOptions { Device = "cpu", MaxSize = size })))],
+            Damaged = check ? Check(checkpoint, cancellation) : null,
+        };
+    }
+
+    private static (int? Vocabulary, string? Problem) Tokenizer(GroupVitModel model)
+    {
+        try
+        {
+            return (model.Tokenizer.VocabularySize, null);
+        }
+        catch (ModelFileException exception)
+        {
+            return (null, exception.Message);
+        }
+    }
+
+    private static string Describe(PreprocessorConfig preprocessor)
+    {
+        string resize = !preprocessor.Resize ? "no resize"
+            : preprocessor.ShortestEdge is { } edge ? $"short side to {edge} ({preprocessor.Filter})"
+            : $"resize to {preprocessor.Size.Width} x {preprocessor.Size.Height} ({preprocessor.Filter})";
+        return preprocessor.CenterCrop ? $"{resize}, centre crop {preprocessor.CropSize.Width} x {preprocessor.CropSize.Height}" : resize;
+    }
+
+    private static List<DamagedTensor> Check(Checkpoint checkpoint, CancellationToken cancellation)
+    {
+        List<DamagedTensor> damaged = [];
+        float[] values = new float[checkpoint.Parameters.Max(parameter => parameter.ElementCount)];
+        foreach (ParameterInfo parameter in checkpoint.Parameters)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            Span<float> tensor = values.AsSpan(0, parameter.ElementCount);
+            checkpoint.ReadUnchecked(parameter.Name, tensor);
+            long notANumber = 0;
+            long infinite = 0;
+            foreach (float value in tensor)
+            {
+                notANumber += float.IsNaN(value) ? 1 : 0;
+                infinite += float.IsInfinity(value) ? 1 : 0;
+            }
+            if (notANumber + infinite > 0)
+            {
+                damaged.Add(new DamagedTensor(parameter.Name, notANumber, infinite, parameter.ElementCount));
+            }
+        }
+        return damaged;
+    }
+}
