@@ -93,11 +93,34 @@ public sealed class LabelBank
         {
             throw new ModelFileException(path, $"the value at {bad} is {embeddings[bad]}; unit embeddings lie in -1..1", "embeddings");
         }
-        if (!Enum.TryParse(file.Metadata.GetValueOrDefault("normalization"), out TextNormalization normalization))
+        for (int row = 0; row < entry.Shape[0]; row++)
+        {
+            double squares = 0;
+            foreach (float value in embeddings.AsSpan((int)(row * entry.Shape[1]), (int)entry.Shape[1]))
+            {
+                squares += (double)value * value;
+            }
+            if (Math.Abs(squares - 1) > 1e-3)
+            {
+                throw new ModelFileException(path, $"the embedding of label {row} has length {Math.Sqrt(squares)}; it must be 1", "embeddings");
+            }
+        }
+        if (!Enum.TryParse(file.Metadata.GetValueOrDefault("normalization"), out TextNormalization normalization) || !Enum.IsDefined(normalization))
         {
             throw new ModelFileException(path, "the metadata names no known normalization");
         }
-        Text.ClassNames.Check(labels);
+        try
+        {
+            Text.ClassNames.Check(labels);
+        }
+        catch (LabelException exception)
+        {
+            throw new ModelFileException(path, $"the metadata's labels cannot be used: {exception.Message}", inner: exception);
+        }
+        if (background && labels[0] != Text.ClassNames.Background)
+        {
+            throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{labels[0]}'");
+        }
         return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "");
     }
 

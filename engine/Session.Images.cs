@@ -24,6 +24,10 @@ public sealed partial class Session
     public IReadOnlyList<ImageEncoding> Encode(IReadOnlyList<Picture> pictures, SegmentationOptions? rules = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(pictures);
+        foreach (Picture picture in pictures)
+        {
+            ArgumentNullException.ThrowIfNull(picture, nameof(pictures));
+        }
         rules ??= new SegmentationOptions();
         rules.Validate();
         SessionWorker worker = Take(cancellation);
@@ -49,7 +53,7 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(encoding);
         rules ??= new SegmentationOptions { Preset = encoding.Preset };
         rules.Validate();
-        Check(bank, rules.Preset);
+        CheckForMask(bank, rules.Preset);
         if (encoding.Fingerprint != model.Fingerprint || encoding.Preset != rules.Preset)
         {
             throw new ArgumentException($"the picture was encoded by another model or for preset {encoding.Preset}, not {rules.Preset}", nameof(encoding));
@@ -72,7 +76,7 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(picture);
         rules ??= new SegmentationOptions();
         rules.Validate();
-        Check(bank, rules.Preset);
+        CheckForMask(bank, rules.Preset);
         SessionWorker worker = Take(cancellation);
         try
         {
@@ -90,7 +94,7 @@ public sealed partial class Session
         ArgumentNullException.ThrowIfNull(picture);
         rules ??= new SegmentationOptions();
         rules.Validate();
-        Check(bank, rules.Preset);
+        CheckForMask(bank, rules.Preset);
         SessionWorker worker = await TakeAsync(cancellation).ConfigureAwait(false);
         try
         {
@@ -121,7 +125,7 @@ public sealed partial class Session
     {
         rules ??= DefaultRules;
         rules.Validate();
-        Check(bank, rules.Preset);
+        CheckForMask(bank, rules.Preset);
         if (rules.Preset != SegmentationPreset.Nvlabs)
         {
             throw new ArgumentException("pixels into a mask are for preset nvlabs; use a Picture for others", nameof(rules));
@@ -289,12 +293,26 @@ public sealed partial class Session
         return new SegmentationResult(picture.Width, picture.Height, mask, labels, timings with { Label = milliseconds }, worker.EffectiveThreshold);
     }
 
+    // Before the network runs: the worker's tables are made for so many labels.
+    private void CheckForMask(LabelBank bank, SegmentationPreset preset)
+    {
+        Check(bank, preset);
+        if (bank.Labels.Count > options.MaxLabels)
+        {
+            throw new SessionLimitException($"{bank.Labels.Count} labels are more than the session's MaxLabels of {options.MaxLabels}; open it with MaxLabels = {bank.Labels.Count}");
+        }
+    }
+
     private void Check(LabelBank bank, SegmentationPreset preset)
     {
         ArgumentNullException.ThrowIfNull(bank);
         if (bank.Fingerprint != model.Fingerprint)
         {
             throw new LabelException($"the label bank is of another model (fingerprint {bank.Fingerprint}, not {model.Fingerprint}); encode the labels with this one");
+        }
+        if (bank.Width != model.Config.ProjectionDim)
+        {
+            throw new LabelException($"the label bank's embeddings have {bank.Width} values, the model's {model.Config.ProjectionDim}; encode the labels with this model");
         }
         if (bank.HasBackground && preset == SegmentationPreset.Transformers)
         {

@@ -21,6 +21,8 @@ public sealed partial class Session : IDisposable
     private readonly Stack<SessionWorker> idle = [];
     private readonly SemaphoreSlim available;
     private readonly Lock gate = new();
+    // Held by whoever collects all workers: two that each held some would wait for each other for ever.
+    private readonly SemaphoreSlim collecting = new(1);
     private bool disposed;
 
     internal Session(GroupVitModel model, SessionOptions options)
@@ -79,6 +81,7 @@ public sealed partial class Session : IDisposable
             RgbImage blank = new(width, height);
             // Each worker has programs of its own.
             List<SessionWorker> taken = [];
+            collecting.Wait();
             try
             {
                 for (int i = 0; i < options.Workers; i++)
@@ -96,6 +99,7 @@ public sealed partial class Session : IDisposable
             finally
             {
                 taken.ForEach(Return);
+                collecting.Release();
             }
         }
     }
@@ -111,6 +115,7 @@ public sealed partial class Session : IDisposable
             }
             disposed = true;
         }
+        collecting.Wait();
         for (int i = 0; i < options.Workers; i++)
         {
             available.Wait();
@@ -118,6 +123,7 @@ public sealed partial class Session : IDisposable
         Close();
         // Callers that wait for a worker are let go; they see that the session is gone.
         available.Release(options.Workers);
+        collecting.Release();
         model.SessionClosed();
     }
 

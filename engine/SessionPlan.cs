@@ -31,11 +31,8 @@ internal sealed class SessionPlan
         Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
         int groups = model.Config.Vision.NumOutputGroups[^2];
         HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
-        int side = model.Config.Vision.ImageSize;
-        int square = model.Config.Vision.PatchesPerSide;
-        SoftLabels = square * square <= MaxPatches
-            ? MemoryPlan.For(new LabelGraph(groups, square, square, side, side, options.MaxLabels, soft: true).Graph)
-            : null;
+        (int softPatches, int softPixels) = SoftSize();
+        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, softPatches, 1, softPixels, 1, options.MaxLabels, soft: true).Graph);
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
     }
 
@@ -78,6 +75,27 @@ internal sealed class SessionPlan
     {
         Graph graph = new();
         return (graph, new TextEncoder(model.Weights).Describe(graph, batch, length));
+    }
+
+    // The largest inputs of preset transformers that fit: the model's own square, and what its processor makes of a picture.
+    private (int Patches, int Pixels) SoftSize()
+    {
+        if (model.Preprocessor is { CenterCrop: false })
+        {
+            return (MaxPatches, MaxPixels);
+        }
+        int patch = model.Config.Vision.PatchSize;
+        int side = model.Config.Vision.ImageSize;
+        (int patches, int pixels) = (0, 0);
+        foreach ((int width, int height) in (ReadOnlySpan<(int, int)>)[(side, side), model.Preprocessor?.CropSize ?? (side, side)])
+        {
+            int count = (height / patch) * (width / patch);
+            if (count is > 0 && count <= MaxPatches && (long)height * width <= MaxPixels)
+            {
+                (patches, pixels) = (Math.Max(patches, count), Math.Max(pixels, height * width));
+            }
+        }
+        return (patches, pixels);
     }
 
     // The same code that prepares for real, on a worker without memory: so the numbers are those of the run.

@@ -12,6 +12,9 @@ internal sealed class SessionWorker : IDisposable
 {
     private const int CachedPrograms = 8;
 
+    // A cosine is at most 1, rounding aside, and scores are float32.
+    private const double MaxTemperature = 1e38;
+
     private readonly GroupVitModel model;
     private readonly SessionPlan plan;
     private readonly SessionOptions options;
@@ -71,7 +74,11 @@ internal sealed class SessionWorker : IDisposable
     public double EffectiveThreshold { get; private set; }
 
     /// <summary>Temperature of the picture-text logits: Hugging Face's as stored, the authors' at most 100 (spec B.4).</summary>
-    public double Temperature(SegmentationPreset preset) => preset == SegmentationPreset.Nvlabs ? Math.Min(temperature, 100) : temperature;
+    /// <exception cref="NumericalException">It is too large for a score in float32.</exception>
+    public double Temperature(SegmentationPreset preset)
+        => preset == SegmentationPreset.Nvlabs ? Math.Min(temperature, 100)
+            : temperature <= MaxTemperature ? temperature
+            : throw new NumericalException($"the temperature exp(logit_scale) is {temperature}: scores of preset transformers would not be finite; preset nvlabs holds it to 100");
 
     public InputShape Shape(RgbImage image, InputWay way, int shortSide) => preparation.Shape(image, way, shortSide);
 
@@ -146,6 +153,9 @@ internal sealed class SessionWorker : IDisposable
     {
         bool soft = rules.Preset == SegmentationPreset.Transformers;
         int labels = bank.Labels.Count;
+        // An encoding may come from a session with a larger maximum.
+        (int gridWidth, int gridHeight) = Grid(shape);
+        CheckSize(shape, gridWidth, gridHeight, 1);
         EffectiveThreshold = double.NaN;
         if (soft)
         {
@@ -219,7 +229,7 @@ internal sealed class SessionWorker : IDisposable
         positions.Use(used);
         try
         {
-            return new Prepared(new Program(graph, MemoryPlan.For(graph, plan.Image), worker)) { Image = features, Positions = used };
+            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Image))) { Image = features, Positions = used };
         }
         catch
         {
@@ -232,7 +242,7 @@ internal sealed class SessionWorker : IDisposable
     {
         MakeRoom();
         (Graph graph, TextFeatures features) = plan.TextGraph(batch, length);
-        return new Prepared(new Program(graph, MemoryPlan.For(graph, plan.Text), worker)) { Text = features };
+        return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Text))) { Text = features };
     }
 
     private Prepared CreateLabels(InputShape shape, int labels, bool soft)
@@ -240,15 +250,11 @@ internal sealed class SessionWorker : IDisposable
         MakeRoom();
         (int gridWidth, int gridHeight) = Grid(shape);
         LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft);
-        return new Prepared(new Program(graph.Graph, MemoryPlan.For(graph.Graph, soft ? plan.SoftLabels : plan.HardLabels), worker)) { Labels = graph };
+        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, soft ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
     }
 
     private Prepared LabelProgram(InputShape shape, int labels, bool soft)
     {
-        if (labels > options.MaxLabels)
-        {
-            throw new SessionLimitException($"{labels} labels are more than the session's MaxLabels of {options.MaxLabels}; open it with MaxLabels = {labels}");
-        }
         ProgramKey key = new(soft ? ProgramKind.SoftLabels : ProgramKind.HardLabels, shape.Height, shape.Width, labels);
         return Find(key) ?? Add(key, CreateLabels(shape, labels, soft));
     }
@@ -291,6 +297,23 @@ internal sealed class SessionWorker : IDisposable
     {
         programs.Add((key, prepared));
         return prepared;
+    }
+
+    // What the oldest programs hold alone is freed first where the limit is reached: a session at its least memory serves any size.
+    private Program Make(Graph graph, MemoryPlan memory)
+    {
+        while (true)
+        {
+            try
+            {
+                return new Program(graph, memory, worker);
+            }
+            catch (OutOfDeviceMemoryException) when (programs.Count > 0)
+            {
+                Forget(programs[0].Prepared);
+                programs.RemoveAt(0);
+            }
+        }
     }
 
     // Before a program is made, so that what it needs is not asked for beside what the oldest holds.

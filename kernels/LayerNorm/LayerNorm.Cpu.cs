@@ -83,7 +83,9 @@ internal sealed unsafe class CpuLayerNorm<V> : CpuStep
             float d = source[c] - mean;
             squares += d * d;
         }
-        float inverse = 1 / MathF.Sqrt(squares / n + operation.Epsilon);
+        // A variance beyond float32 would make every value the bias, finite and wrong; not a number is found at the end.
+        float variance = squares / n + operation.Epsilon;
+        float inverse = float.IsFinite(variance) ? 1 / MathF.Sqrt(variance) : float.NaN;
 
         for (int c = 0; c < whole; c += V.Width)
         {

@@ -33,7 +33,8 @@ internal sealed unsafe class CpuNormalizeRows<V>(NormalizeRows operation, CpuBin
         {
             squares += source[c] * source[c];
         }
-        float inverse = 1 / MathF.Max(MathF.Sqrt(squares), operation.Floor);
+        // A length beyond float32 would make a row of zeros, finite and wrong; not a number is found at the end.
+        float inverse = float.IsFinite(squares) ? 1 / MathF.Max(MathF.Sqrt(squares), operation.Floor) : float.NaN;
         for (c = 0; c < from.Columns; c++)
         {
             target[c] = source[c] * inverse;

@@ -40,8 +40,20 @@ internal sealed unsafe class CpuWorker : Worker
     {
         if (scratchPerThread > scratchStride)
         {
+            // Asked for before the old one goes, but only for what it lacks: where that is refused, earlier programs keep theirs.
+            long more = ScratchBytes - (scratch?.Bytes ?? 0);
+            try
+            {
+                account!.Charge(more, "scratch");
+            }
+            catch
+            {
+                scratchPerThread = scratchStride;
+                throw;
+            }
+            account.Release(more);
             scratch?.Dispose();
-            scratch = new NativeBlock(scratchPerThread * threads, account!, "scratch");
+            scratch = new NativeBlock(scratchPerThread * threads, account, "scratch");
             scratchStride = scratchPerThread;
         }
     }

@@ -1,6 +1,4 @@
-using GroupViT.Kernels.Devices;
 using GroupViT.Native;
-using GroupViT.Native.Weights;
 using GroupViT.Tests.Kernels;
 
 namespace GroupViT.Tests.Equivalence;
@@ -14,19 +12,18 @@ internal sealed class EquivalenceTests(TestDevice device)
     [TestCase("tiny/f16", "tiny/f16")]
     [TestCase("tiny/bf16", "tiny/bf16")]
     public void The_tiny_network_is_the_references(string model, string reference)
-        => Verify(Fixtures.Path(model), Fixtures.Path(reference), device.IsSlow ? "image64x48*" : null);
+        => Verification.Check(device, Fixtures.Path(model), Fixtures.Path(reference), device.IsSlow ? "image64x48*" : null);
 
-    private void Verify(string model, string reference, string? only)
+    /// <summary>Trained weights: assignment logits are large and margins narrow, so the replay of recorded assignments is at work.</summary>
+    [Test]
+    public void The_demonstration_network_is_the_references()
     {
-        GroupVitConfig config = GroupVitConfig.Load(Path.Combine(model, "config.json"));
-        using Checkpoint checkpoint = Checkpoint.Open(SafetensorsFile.Open(Path.Combine(model, "model.safetensors")), config);
-        using ReferenceFile expected = ReferenceFile.Open(Path.Combine(reference, "expected.safetensors"));
-        VerificationReport report = new Verifier(checkpoint, device.Device, threads: 2).Run(expected, only);
-        foreach (VerifiedValue value in report.Values)
+        if (device.IsSlow)
         {
-            TestContext.Out.WriteLine($"{value.Name,-60} {value.Error:G3} of {value.Tolerance:G3} ({value.ReferenceError:G3}) {value.Note}");
+            Assert.Ignore("a whole scene takes the simulator minutes");
         }
-        TestContext.Out.WriteLine($"{report.Values.Count} values; {report.Assignments} assignments, {report.InTieBand} in the tie band, {report.Flipped} flipped");
-        Assert.That(report.Values.Where(value => !value.Passed), Is.Empty);
+        VerificationReport report = Verification.Check(device, Fixtures.Models("scenes"), Fixtures.Path("scenes"), null);
+        Assert.That(report.Assignments, Is.EqualTo(8 * (196 + 32) + 2 * (784 + 32)));
+        Assert.That(report.Flipped, Is.LessThanOrEqualTo(report.InTieBand));
     }
 }
