@@ -138,7 +138,7 @@ internal sealed class GoldenNumbersTests
     }
 
     private static double Sample(float[] maps, int group, int grid, int side, int y, int x)
-        => Bilinear.Sample((r, c) => maps[(group * grid + r) * grid + c], grid, grid, Bilinear.Position(y, grid, side), Bilinear.Position(x, grid, side));
+        => Bilinear.Sample((r, c) => maps[(group * grid + r) * grid + c], grid, grid, side, side, y, x).Value;
 
     private static void AssertRow(float[] values, int row, int width, double[] first, double sum)
     {
