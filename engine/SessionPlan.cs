@@ -32,8 +32,17 @@ internal sealed class SessionPlan
         int groups = model.Config.Vision.NumOutputGroups[^2];
         HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
         (int softPatches, int softPixels) = SoftSize();
-        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, softPatches, 1, softPixels, 1, options.MaxLabels, soft: true).Graph);
+        (int gridHeight, int gridWidth) = Square(softPatches);
+        (int softHeight, int softWidth) = Square(softPixels);
+        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridHeight, gridWidth, softHeight, softWidth, options.MaxLabels, soft: true).Graph);
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
+    }
+
+    // Sides of at least that many cells: a plan asks for sizes, and kernels refuse sides that no picture has.
+    private static (int Height, int Width) Square(int cells)
+    {
+        int height = Math.Max(1, (int)Math.Ceiling(Math.Sqrt(cells)));
+        return (height, (cells + height - 1) / height);
     }
 
     public int GridHeight { get; }
