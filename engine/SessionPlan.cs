@@ -32,7 +32,10 @@ internal sealed class SessionPlan
         int groups = model.Config.Vision.NumOutputGroups[^2];
         HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
         (int softPatches, int softPixels) = SoftSize();
-        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, softPatches, 1, softPixels, 1, options.MaxLabels, soft: true).Graph);
+        // Only the counts matter; sides have a limit of their own.
+        int softRows = (int)Math.Ceiling(Math.Sqrt(softPixels));
+        int gridRows = (int)Math.Ceiling(Math.Sqrt(softPatches));
+        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridRows, gridRows, softRows, softRows, options.MaxLabels, soft: true).Graph);
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
     }
 

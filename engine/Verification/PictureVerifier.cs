@@ -142,13 +142,11 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
     }
 
     /// <summary>
-    /// How far apart the reference's groups are for a token: by its logits, or by the logarithm of its soft map where those are not
-    /// recorded (their differences are the same).
+    /// How far apart the reference's groups are for a token: by its logits, or by its soft map where those are not recorded.
     /// </summary>
     private sealed class Margins
     {
         private readonly float[] values;
-        private readonly bool logarithms;
         private readonly double tolerance;
         private readonly int groups;
         private readonly int tokens;
@@ -158,7 +156,6 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
             string logits = $"{stage}.assign_logits";
             string soft = $"{stage}.soft_assignment";
             string name = run.Has(logits) ? logits : soft;
-            logarithms = name == soft;
             values = run.Has(name) ? run.Reference.ReadFloat32(name) : [];
             int[] shape = run.Has(name) ? run.Shape(name) : [1, 1, int.MaxValue];
             (groups, tokens) = (shape[^2], shape[^1]);
@@ -188,14 +185,9 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
             return false;
         }
 
-        // The margin less what both values may be off by: of logits the tolerance each, of a logarithm the tolerance relative to the value.
-        private double Gap(int position, int first, int second)
-        {
-            (double a, double b) = (At(position, first), At(position, second));
-            return logarithms
-                ? Math.Log(Math.Max(a, 1e-38)) - Math.Log(Math.Max(b, 1e-38)) - tolerance / Math.Max(a, 1e-38) - tolerance / Math.Max(b, 1e-38)
-                : a - b - 2 * tolerance;
-        }
+        // The margin less what both values may be off by. Of soft values as well: where the difference is larger than both tolerances,
+        // no map within tolerance has its largest value elsewhere. (A logarithm's tolerance would have no bound for values near zero.)
+        private double Gap(int position, int first, int second) => At(position, first) - At(position, second) - 2 * tolerance;
 
         private double At(int position, int group)
         {
