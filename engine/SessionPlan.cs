@@ -101,6 +101,9 @@ internal sealed class SessionPlan
         return (patches, pixels);
     }
 
+    /// <summary>Working memory of one worker's kernels at the largest sizes, text and labels included.</summary>
+    public long ScratchBytes(Device device) => device.Kind == DeviceKind.Cpu ? Estimate(device).Scratch / options.Workers : 0;
+
     // The same code that prepares for real, on a worker without memory: so the numbers are those of the run.
     private MemoryEstimate Estimate(Device device)
     {
