@@ -169,7 +169,7 @@ public sealed partial class Session
         {
             throw new LabelException("classification knows no background; encode the labels with Background = false");
         }
-        float[] embedding = Embed(picture, preset == SegmentationPreset.Nvlabs ? InputWay.ImageNet : InputWay.Processor, cancellation, out double temperature);
+        float[] embedding = Embed(picture, preset == SegmentationPreset.Nvlabs ? InputWay.ImageNet : InputWay.Processor, preset, out double temperature, cancellation);
         double[] scores = new double[bank.Count];
         for (int c = 0; c < scores.Length; c++)
         {
@@ -192,7 +192,7 @@ public sealed partial class Session
     public float[] EmbedImage(Picture picture, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(picture);
-        return Embed(picture, InputWay.Processor, cancellation, out _);
+        return Embed(picture, InputWay.Processor, null, out _, cancellation);
     }
 
     private static SegmentationOptions DefaultRules { get; } = new();
@@ -200,7 +200,7 @@ public sealed partial class Session
     private static InputWay WayOf(SegmentationOptions rules)
         => rules.Preset == SegmentationPreset.Nvlabs ? InputWay.Nvlabs : rules.Fit == PictureFit.Stretch ? InputWay.Stretch : InputWay.Processor;
 
-    private float[] Embed(Picture picture, InputWay way, CancellationToken cancellation, out double temperature)
+    private float[] Embed(Picture picture, InputWay way, SegmentationPreset? scored, out double temperature, CancellationToken cancellation)
     {
         SessionWorker worker = Take(cancellation);
         try
@@ -208,7 +208,7 @@ public sealed partial class Session
             InputShape shape = worker.Shape(picture.Image, way, model.SegmentationShortSide);
             worker.Prepare(picture.Image, way, shape, 0, 1);
             worker.Encode(shape, 1, cancellation);
-            temperature = worker.Temperature(SegmentationPreset.Transformers);
+            temperature = scored is { } preset ? worker.Temperature(preset) : 1;
             return worker.EmbeddingOf(0).ToArray();
         }
         finally

@@ -35,9 +35,10 @@ public sealed partial class Session : IDisposable
         PositionTables positions = new(constants);
         try
         {
+            long scratch = plan.ScratchBytes(device);
             for (int i = 0; i < options.Workers; i++)
             {
-                idle.Push(new SessionWorker(model, plan, options, device, account, constants, positions));
+                idle.Push(new SessionWorker(model, plan, options, device, account, constants, positions, scratch));
             }
         }
         catch

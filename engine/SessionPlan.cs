@@ -32,17 +32,11 @@ internal sealed class SessionPlan
         int groups = model.Config.Vision.NumOutputGroups[^2];
         HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
         (int softPatches, int softPixels) = SoftSize();
-        (int gridHeight, int gridWidth) = Square(softPatches);
-        (int softHeight, int softWidth) = Square(softPixels);
-        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridHeight, gridWidth, softHeight, softWidth, options.MaxLabels, soft: true).Graph);
+        // Only the counts matter; sides have a limit of their own.
+        int softRows = (int)Math.Ceiling(Math.Sqrt(softPixels));
+        int gridRows = (int)Math.Ceiling(Math.Sqrt(softPatches));
+        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridRows, gridRows, softRows, softRows, options.MaxLabels, soft: true).Graph);
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
-    }
-
-    // Sides of at least that many cells: a plan asks for sizes, and kernels refuse sides that no picture has.
-    private static (int Height, int Width) Square(int cells)
-    {
-        int height = Math.Max(1, (int)Math.Ceiling(Math.Sqrt(cells)));
-        return (height, (cells + height - 1) / height);
     }
 
     public int GridHeight { get; }
@@ -106,6 +100,9 @@ internal sealed class SessionPlan
         }
         return (patches, pixels);
     }
+
+    /// <summary>Working memory of one worker's kernels at the largest sizes, text and labels included.</summary>
+    public long ScratchBytes(Device device) => device.Kind == DeviceKind.Cpu ? Estimate(device).Scratch / options.Workers : 0;
 
     // The same code that prepares for real, on a worker without memory: so the numbers are those of the run.
     private MemoryEstimate Estimate(Device device)

@@ -29,13 +29,15 @@ internal sealed class SessionWorker : IDisposable
     private readonly double temperature;
     private float[] pixels = [];
 
-    public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions)
+    public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions, long scratchBytes)
     {
         (this.model, this.plan, this.options, this.positions) = (model, plan, options, positions);
         worker = device.CreateWorker(account, constants, plan.Threads);
         try
         {
             worker.AllocateArena(plan.ArenaBytes);
+            // At once, so that the session's memory does not depend on which worker has seen what.
+            worker.AllocateScratch(scratchBytes);
         }
         catch
         {

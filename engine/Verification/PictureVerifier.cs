@@ -185,7 +185,8 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
             return false;
         }
 
-        // The margin less what both values may be off by. In the soft map a tie is one of its values: ln(a − t) <= ln(b + t).
+        // The margin less what both values may be off by. Of soft values as well: where the difference is larger than both tolerances,
+        // no map within tolerance has its largest value elsewhere. (A logarithm's tolerance would have no bound for values near zero.)
         private double Gap(int position, int first, int second) => At(position, first) - At(position, second) - 2 * tolerance;
 
         private double At(int position, int group)

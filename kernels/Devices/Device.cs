@@ -56,6 +56,11 @@ internal abstract class Worker : IDisposable
     /// <summary>Prepares an operation whose tensors lie at the given byte offsets of the arena (constants have none).</summary>
     public abstract Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets);
 
+    /// <summary>Allocates scratch memory ahead, as many bytes as <see cref="ScratchBytes"/> of a worker that measured; where there is none, nothing.</summary>
+    public virtual void AllocateScratch(long bytes)
+    {
+    }
+
     /// <summary>Allocates what the prepared operations need beside the arena. After the last Prepare of a program, before its first run.</summary>
     public abstract void CommitScratch();
 

@@ -36,6 +36,13 @@ internal sealed unsafe class CpuWorker : Worker
     public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
         => CpuDevice.Prepare(operation, new CpuBinding(this, team, constants, offsets, threads));
 
+    // The inverse of ScratchBytes.
+    public override void AllocateScratch(long bytes)
+    {
+        ReserveScratch(bytes == 0 ? 0 : (bytes - NativeBlock.SizeOf(0)) / threads);
+        CommitScratch();
+    }
+
     public override void CommitScratch()
     {
         if (scratchPerThread > scratchStride)
