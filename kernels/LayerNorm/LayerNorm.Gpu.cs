@@ -58,7 +58,7 @@ internal static class GpuLayerNorm
             square = GpuIntrinsics.MultiplyAdd(d, d, square);
         }
         float variance = RowGroup.Sum<TGroup>(squares, square) / args.Columns;
-        float inverse = 1f / MathF.Sqrt(variance + args.Epsilon);
+        float inverse = GpuMath.OrNotANumber(1f / MathF.Sqrt(variance + args.Epsilon), variance);
 
         for (int c = Group.IdxX; c < args.Columns; c += TGroup.Threads)
         {

@@ -41,9 +41,9 @@ internal static class GpuNormalizeRows
             float value = args.X.Get(batch, row, c);
             square = GpuIntrinsics.MultiplyAdd(value, value, square);
         }
-        float norm = MathF.Sqrt(RowGroup.Sum<TGroup>(squares, square));
-        // Written so that a norm that is not a number stays so.
-        float inverse = 1f / (norm < args.Floor ? args.Floor : norm);
+        float sum = RowGroup.Sum<TGroup>(squares, square);
+        float norm = MathF.Sqrt(sum);
+        float inverse = GpuMath.OrNotANumber(1f / (norm < args.Floor ? args.Floor : norm), sum);
 
         for (int c = Group.IdxX; c < args.Columns; c += TGroup.Threads)
         {

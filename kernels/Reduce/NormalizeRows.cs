@@ -3,8 +3,8 @@ namespace GroupViT.Kernels;
 /// <summary>Y = X / max(‖X‖₂, Floor), row by row: the unit embeddings (spec B.4).</summary>
 /// <remarks>
 /// Floor is 1e-12 for the original's rule; 0 gives Hugging Face's plain division, where a zero row becomes NaN. Y may lie on X.
-/// The squares are summed in float32: rows with entries beyond 1e19 overflow to zero, and entries below 1e-19 count with less precision
-/// or not at all. NaN in a row makes it NaN; infinity makes its own entries NaN and the others 0.
+/// The squares are summed in float32: entries below 1e-19 count with less precision or not at all. NaN or infinity in a row, or squares
+/// beyond float32 (entries beyond 1e19), make the whole row NaN: a row of zeros would be finite and wrong.
 /// </remarks>
 internal sealed partial record NormalizeRows(TensorView X, TensorView Y, float Floor) : Operation
 {
@@ -29,7 +29,7 @@ internal sealed partial record NormalizeRows(TensorView X, TensorView Y, float F
                 {
                     squares += Math.Pow(memory.Get(X, b, r, c), 2);
                 }
-                double norm = Math.Max(Math.Sqrt(squares), Floor);
+                double norm = squares <= float.MaxValue ? Math.Max(Math.Sqrt(squares), Floor) : double.NaN;
                 for (int c = 0; c < X.Columns; c++)
                 {
                     double value = memory.Get(X, b, r, c) / norm;

@@ -57,6 +57,10 @@ internal static class GpuMath
     /// <summary>The order of arg-max: a number is above not-a-number, and nothing is above its equal, so the first of equals stays.</summary>
     public static bool IsAbove(float value, float most) => value > most || (IsNaN(most) && !IsNaN(value));
 
+    /// <summary>value where <paramref name="test"/> is finite, else not a number (infinity less itself).</summary>
+    public static float OrNotANumber(float value, float test)
+        => (Interop.FloatAsInt(test) & 0x7F800000u) == 0x7F800000u ? test - test : value;
+
     public static bool IsNaN(float x) => (Interop.FloatAsInt(x) & 0x7FFFFFFFu) > 0x7F800000u;
 
     private static int RoundToInt(float x) => (int)(x < 0f ? x - 0.5f : x + 0.5f);
