@@ -128,7 +128,7 @@ internal sealed class SessionBitsTests(TestDevice device)
         }
 
         Runs(50);
-        Assert.That(TestModels.AllocatedBytes(() => Runs(100)), Is.Zero);
+        Assert.That(TestModels.AllocatedBytes(() => Runs(10)), Is.Zero);
     }
 
     [Test]
@@ -149,7 +149,7 @@ internal sealed class SessionBitsTests(TestDevice device)
         }
 
         Runs(50);
-        Assert.That(TestModels.AllocatedBytes(() => Runs(100)), Is.Zero);
+        Assert.That(TestModels.AllocatedBytes(() => Runs(10)), Is.Zero);
     }
 
     private Session Open(int threads = 2, int batch = 1, int workers = 1)
