@@ -45,8 +45,9 @@ internal sealed class LabelColors
         for (int i = 0; i < 9 * 9 * 9; i++)
         {
             (int r, int g, int b) = (i / 81 * 255 / 8, i / 9 % 9 * 255 / 8, i % 9 * 255 / 8);
-            // Neither dark nor near grey: those vanish in a picture's shadows.
-            if (Math.Max(r, Math.Max(g, b)) >= 100 && Math.Max(r, Math.Max(g, b)) - Math.Min(r, Math.Min(g, b)) >= 60)
+            // Neither dark nor near grey: those vanish in a picture's shadows. With 100 instead of 190, the demonstration model's house
+            // (0, 0, 127) could not be told from its night (30, 50, 130).
+            if (Math.Max(r, Math.Max(g, b)) >= 190 && Math.Max(r, Math.Max(g, b)) - Math.Min(r, Math.Min(g, b)) >= 60)
             {
                 grid.Add(((byte)r, (byte)g, (byte)b));
             }

@@ -33,6 +33,23 @@ internal static class CommonOptions
 
     private static readonly Dictionary<string, AlphaMode> Alphas = new() { ["white"] = AlphaMode.White, ["drop"] = AlphaMode.Drop };
 
+    /// <summary>The pictures that a command works on.</summary>
+    public static Argument<string[]> Pictures()
+    {
+        Argument<string[]> argument = new("PICTURE") { Description = "PNG or JPEG files, folders, patterns", Arity = ArgumentArity.OneOrMore };
+        argument.Validators.Add(RefuseOptions);
+        return argument;
+    }
+
+    /// <summary>A misspelled option is no picture and no text; a file whose name begins with -- can be given as ./--name.</summary>
+    public static void RefuseOptions(SymbolResult result)
+    {
+        foreach (Token token in result.Tokens.Where(token => token.Value.StartsWith("--", StringComparison.Ordinal)))
+        {
+            result.AddError($"there is no option {token.Value}");
+        }
+    }
+
     public static Option<string> Model() => new("--model")
     {
         Description = "'scenes' (built in), a folder, a .safetensors file, or a repository id in the local Hugging Face cache",
@@ -86,6 +103,11 @@ internal static class CommonOptions
     public static Option<AlphaMode> Alpha() => Choice("--alpha", "transparency: composed over white, or dropped", Alphas);
 
     public static string NameOf(Precision precision) => Name(Precisions, precision);
+
+    /// <summary>A message of the library in the words of the command line: fp16 for Float16, and so on.</summary>
+    public static string InOurWords(string message)
+        // The longest first: TensorFloat32 ends in Float32.
+        => Precisions.OrderByDescending(entry => entry.Value.ToString().Length).Aggregate(message, (text, entry) => text.Replace(entry.Value.ToString(), entry.Key, StringComparison.Ordinal));
 
     public static string NameOf(TextNormalization normalization) => Name(Normalizations, normalization);
 

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
+using GroupViT.Tool.Pictures;
 
 namespace GroupViT.Tool;
 
@@ -64,12 +65,16 @@ internal static class ExitCodes
 
     /// <summary>True for an error of one picture, after which the next can go on.</summary>
     public static bool IsOfInput(Exception exception)
-        => exception is ImageFileException or NumericalException or SessionLimitException;
+        => exception is ImageFileException or NumericalException or SessionLimitException or NoPictureException;
 
     /// <summary>The error in one line.</summary>
     public static string Describe(Exception exception)
     {
         Exception cause = Unwrap(exception);
+        if (cause is DeviceUnavailableException)
+        {
+            return CommonOptions.InOurWords(cause.Message);
+        }
         // "(Parameter 'x')" is of use to programmers only.
         string message = cause is ArgumentException { ParamName: { } name } ? cause.Message.Replace($" (Parameter '{name}')", "", StringComparison.Ordinal) : cause.Message;
         message = string.Join(' ', message.Split(['\r', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
@@ -77,7 +82,7 @@ internal static class ExitCodes
     }
 
     private static bool IsExpected(Exception exception)
-        => exception is GroupVitException or UsageException or OutOfDeviceMemoryException or ArgumentException or IOException or UnauthorizedAccessException or OutOfMemoryException;
+        => exception is GroupVitException or UsageException or NoPictureException or OutOfDeviceMemoryException or ArgumentException or IOException or UnauthorizedAccessException or OutOfMemoryException;
 
     private static Exception Unwrap(Exception exception)
         => exception is AggregateException { InnerExceptions.Count: 1 } aggregate ? Unwrap(aggregate.InnerExceptions[0]) : exception;

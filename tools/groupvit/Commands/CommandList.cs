@@ -8,6 +8,8 @@ internal static class CommandList
     public static IEnumerable<Command> All() =>
     [
         SegmentCommand.Create(),
+        ClassifyCommand.Create(),
+        EmbedCommand.Create(),
         TokenizeCommand.Create(),
         LabelsCommand.Create(),
         InfoCommand.Create(),

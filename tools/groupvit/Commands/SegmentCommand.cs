@@ -11,8 +11,14 @@ namespace GroupViT.Tool.Commands;
 /// <summary>groupvit segment: a label for every pixel.</summary>
 internal static class SegmentCommand
 {
-    private static readonly Dictionary<string, bool> Modes = new() { ["whole"] = false, ["slide"] = true };
+    private static readonly Dictionary<string, Mode> Modes = new() { ["whole"] = Mode.Whole, ["slide"] = Mode.Slide };
     private static readonly Dictionary<string, PictureFit> Fits = new() { ["crop"] = PictureFit.Crop, ["stretch"] = PictureFit.Stretch };
+
+    private enum Mode
+    {
+        Whole,
+        Slide,
+    }
 
     public static Command Create()
     {
@@ -53,7 +59,7 @@ internal static class SegmentCommand
         {
             Device = parsed.GetValue(options.Device)!,
             Precision = settings.Precision,
-            MaxSize = InputSize.Largest(model, Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
+            MaxSize = InputSize.Largest(model, PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
             MaxBatch = settings.Batch,
             MaxLabels = settings.Labels.Labels.Count,
             Workers = settings.Workers,
@@ -92,7 +98,7 @@ internal static class SegmentCommand
     {
         SegmentationPreset preset = parsed.GetValue(options.Preset);
         bool nvlabs = preset == SegmentationPreset.Nvlabs;
-        if (parsed.GetValue(options.Mode))
+        if (parsed.GetValue(options.Mode) == Mode.Slide)
         {
             throw new UsageException(nvlabs
                 ? "--mode slide is not there yet; --mode whole works"
@@ -117,12 +123,6 @@ internal static class SegmentCommand
         return rules;
     }
 
-    private static IEnumerable<(int Width, int Height)> Sizes(IEnumerable<PictureEntry> pictures, long maxPixels)
-        => pictures.Where(entry => entry.Problem is null)
-            .Select(entry => PictureHeader.TryReadSize(entry.Path))
-            .OfType<(int Width, int Height)>()
-            .Where(size => (long)size.Width * size.Height <= maxPixels);
-
     private static List<SegmentTask> Name(List<PictureEntry> pictures, OutputFolder folder, Output output)
     {
         List<SegmentTask> tasks = [];
@@ -140,7 +140,7 @@ internal static class SegmentCommand
 
     private sealed class Options
     {
-        public Argument<string[]> Pictures { get; } = new("PICTURE") { Description = "PNG or JPEG files, folders, patterns", Arity = ArgumentArity.OneOrMore };
+        public Argument<string[]> Pictures { get; } = CommonOptions.Pictures();
 
         public Option<string> Model { get; } = CommonOptions.Model();
 
@@ -152,7 +152,7 @@ internal static class SegmentCommand
 
         public Option<SegmentationPreset> Preset { get; } = CommonOptions.Preset();
 
-        public Option<bool> Mode { get; } = CommonOptions.Choice("--mode", "the whole picture at once, or a window that slides over it", Modes);
+        public Option<Mode> Mode { get; } = CommonOptions.Choice("--mode", "the whole picture at once, or a window that slides over it", Modes);
 
         public Option<int?> ShortSide { get; } = CommonOptions.OptionalWhole("--short-side", "preset nvlabs: short side of the network's input in pixels; default: the model's own, else 448", 1, 2048);
 

@@ -32,6 +32,13 @@ internal static class PictureHeader
         }
     }
 
+    /// <summary>The sizes of the pictures that say theirs and are within the limit; the others are refused when it is their turn.</summary>
+    public static IEnumerable<(int Width, int Height)> Sizes(IEnumerable<PictureEntry> pictures, long maxPixels)
+        => pictures.Where(entry => entry.Problem is null)
+            .Select(entry => TryReadSize(entry.Path))
+            .OfType<(int Width, int Height)>()
+            .Where(size => (long)size.Width * size.Height <= maxPixels);
+
     // From marker to marker up to the frame header (ITU-T T.81, B.2.2).
     private static (int Width, int Height)? Jpeg(FileStream stream)
     {

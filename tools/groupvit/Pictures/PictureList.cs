@@ -1,6 +1,11 @@
 using System.IO.Enumeration;
+using GroupViT.Native;
+using GroupViT.Native.Imaging;
 
 namespace GroupViT.Tool.Pictures;
+
+/// <summary>An argument that names no picture.</summary>
+internal sealed class NoPictureException(string message) : Exception(message);
 
 /// <summary>A picture to work on, or what is wrong with an argument that names none.</summary>
 internal sealed record PictureEntry(string Path, string? Problem = null);
@@ -30,6 +35,12 @@ internal static class PictureList
         }
         return entries;
     }
+
+    /// <summary>Decodes a picture of the list.</summary>
+    /// <exception cref="ImageFileException">It cannot be decoded.</exception>
+    /// <exception cref="NoPictureException">There is none.</exception>
+    public static Picture Decode(PictureEntry entry, AlphaMode alpha, long maxPixels)
+        => entry.Problem is null ? Picture.FromFile(entry.Path, alpha, maxPixels) : throw new NoPictureException(entry.Problem);
 
     private static void Expand(string argument, List<PictureEntry> entries)
     {

@@ -79,9 +79,9 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
             long start = Stopwatch.GetTimestamp();
             try
             {
-                decoded.Add((i, entry.Problem is null ? Picture.FromFile(entry.Path, settings.Alpha, settings.MaxPixels) : throw new UsageException(entry.Problem), Milliseconds(start)));
+                decoded.Add((i, PictureList.Decode(entry, settings.Alpha, settings.MaxPixels), Milliseconds(start)));
             }
-            catch (Exception exception) when (ExitCodes.IsOfInput(exception) || exception is UsageException)
+            catch (Exception exception) when (ExitCodes.IsOfInput(exception))
             {
                 outcomes[i] = Failed(batch[i], exception);
             }
