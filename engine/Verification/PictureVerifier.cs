@@ -12,6 +12,7 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
         for (int stage = 0; stage < weights.Config.Vision.StageCount && weights.Config.Vision.Groups(stage); stage++)
         {
             string name = $"{picture}.stages.{stage}.hard_index";
+            CheckAssignment(stage);
             recorded.Add(run.Has(name) ? run.Reference.ReadInt32(name) : null);
         }
         Dictionary<string, float[]> tapped = Run(name => Offered(name), replay: null);
@@ -31,6 +32,24 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
             }
         }
         CompareProduction(Run(_ => false, note is null ? null : recorded!), note);
+    }
+
+    // Before anything is indexed or replayed by them: a file recorded from another model must be told from a wrong result.
+    private void CheckAssignment(int stage)
+    {
+        VisionConfig vision = weights.Config.Vision;
+        int groups = vision.NumOutputGroups[stage];
+        int tokens = stage == 0 ? shape[2] / vision.PatchSize * (shape[3] / vision.PatchSize) : vision.NumOutputGroups[stage - 1];
+        foreach ((string value, int[] expected) in (ReadOnlySpan<(string, int[])>)
+            [("hard_index", [shape[0], tokens]), ("assign_logits", [shape[0], groups, tokens]), ("soft_assignment", [shape[0], groups, tokens])])
+        {
+            string name = $"{picture}.stages.{stage}.{value}";
+            if (run.Has(name) && !run.Shape(name).AsSpan().SequenceEqual(expected))
+            {
+                throw new ModelFileException(
+                    run.Reference.Name, $"has shape [{string.Join(", ", run.Shape(name))}] where this model makes [{string.Join(", ", expected)}]: it was recorded from another model", name);
+            }
+        }
     }
 
     // Two values derive from one recorded: tolerances are those of the recorded, carried through the normalisation.
@@ -154,15 +173,16 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
         public Margins(VerificationRun run, string stage)
         {
             string logits = $"{stage}.assign_logits";
-            string soft = $"{stage}.soft_assignment";
-            string name = run.Has(logits) ? logits : soft;
+            string name = run.Has(logits) ? logits : $"{stage}.soft_assignment";
             values = run.Has(name) ? run.Reference.ReadFloat32(name) : [];
             int[] shape = run.Has(name) ? run.Shape(name) : [1, 1, int.MaxValue];
             (groups, tokens) = (shape[^2], shape[^1]);
             tolerance = run.Has(name) ? run.Reference.Tolerance(name) : 0;
         }
 
-        public bool MayBe(int position, int one, int other) => values.Length > 0 && one >= 0 && one < groups && Gap(position, other, one) <= 0;
+        // Both ways: an index that contradicts the recorded values themselves is no tie either.
+        public bool MayBe(int position, int one, int other)
+            => values.Length > 0 && one >= 0 && one < groups && other >= 0 && other < groups && Gap(position, other, one) <= 0 && Gap(position, one, other) <= 0;
 
         public bool IsTie(int position)
         {
@@ -185,8 +205,8 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
             return false;
         }
 
-        // The margin less what both values may be off by. Of soft values as well: where the difference is larger than both tolerances,
-        // no map within tolerance has its largest value elsewhere. (A logarithm's tolerance would have no bound for values near zero.)
+        // The margin less what both values may be off by. Of the soft map this is ln(first - tolerance) against ln(second + tolerance): a
+        // tolerance carried to the logarithm as tolerance/value would call every token a tie, for values near 0 have no derivative to go by.
         private double Gap(int position, int first, int second) => At(position, first) - At(position, second) - 2 * tolerance;
 
         private double At(int position, int group)

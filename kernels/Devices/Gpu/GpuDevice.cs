@@ -38,7 +38,7 @@ internal sealed class GpuDevice : Device
         ? "ILGPU's CPU accelerator: exact, and thousands of times slower than the cpu device"
         : $"{Accelerator.Name}, {Accelerator.NumMultiprocessors} multiprocessors, {Accelerator.MemorySize / 1048576} MiB";
 
-    // The simulator's is the process's and says a number without meaning.
+    // The simulator calls itself 2^63 - 1 bytes large: unknown.
     public override long MemoryBytes => Kind == DeviceKind.Simulator ? 0 : Accelerator.MemorySize;
 
     /// <summary>Held around launches where the driver's interface demands it; null on CUDA.</summary>
