@@ -7,8 +7,8 @@ namespace GroupViT.Kernels;
 /// <para>Two passes: the mean first, then the squares of the differences, because E[x²] − E[x]² cancels. X and Y are
 /// [batch, rows, columns]; γ and β are vectors over the columns. The residual, if any, is added after the norm: the position table
 /// follows the patch embedding's norm (spec A.1).</para>
-/// <para>Y may lie on X or on the residual. A row of equal values gives β, up to the rounding of the mean. NaN or infinity in a row
-/// makes the whole row NaN.</para>
+/// <para>Y may lie on X or on the residual. A row of equal values gives β, up to the rounding of the mean. NaN or infinity in a row,
+/// or a sum of squares beyond float32 (differences beyond 1e19), make the whole row NaN: β alone would be finite and wrong.</para>
 /// </remarks>
 internal sealed partial record LayerNorm(TensorView X, Tensor Gamma, Tensor Beta, TensorView Y, float Epsilon) : Operation
 {
@@ -54,7 +54,7 @@ internal sealed partial record LayerNorm(TensorView X, Tensor Gamma, Tensor Beta
                 {
                     variance += Math.Pow(memory.Get(X, b, r, c) - mean, 2) / n;
                 }
-                double scale = Math.Sqrt(variance + Epsilon);
+                double scale = variance * n <= float.MaxValue ? Math.Sqrt(variance + Epsilon) : double.NaN;
                 double meanError = gamma * magnitude + ReferenceMemory.U * Math.Abs(mean);
                 // The differences of the second pass are rounded once each; against a mean that is off they also grow by dμ.
                 double differenceError = meanError + ReferenceMemory.U * Math.Sqrt(variance);

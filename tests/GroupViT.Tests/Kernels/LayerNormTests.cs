@@ -93,6 +93,21 @@ internal sealed class LayerNormTests(TestDevice device)
     }
 
     [Test]
+    public void A_variance_beyond_float32_is_not_a_number_instead_of_beta()
+    {
+        OperationHarness harness = new(device);
+        Tensor x = Tensor.Float("x", 1, 2, 19);
+        Tensor y = Tensor.Float("y", 1, 2, 19);
+        // The second row's squares stay within: 19 of 1e36.
+        harness.With(x, [.. Enumerable.Range(0, 38).Select(i => (i < 19 ? 1e20f : 1e18f) * MathF.Sin(i))]);
+        LayerNorm norm = new(x, harness.Vector("gamma", 19), harness.Vector("beta", 19), y, Epsilon);
+        harness.Check(norm);
+        float[] actual = harness.Floats(norm, y);
+        Assert.That(actual[..19], Is.All.NaN);
+        Assert.That(actual[19..], Is.All.Matches<float>(float.IsFinite));
+    }
+
+    [Test]
     public void Seeded_faults_are_found()
     {
         OperationHarness harness = new(device);

@@ -92,6 +92,20 @@ internal sealed class ReduceTests(TestDevice device)
     }
 
     [Test]
+    public void A_norm_beyond_float32_is_not_a_number_instead_of_zeros()
+    {
+        OperationHarness harness = new(device);
+        Tensor x = Tensor.Float("x", 1, 2, 19);
+        Tensor unit = Tensor.Float("unit", 1, 2, 19);
+        harness.With(x, [.. Enumerable.Range(1, 38).Select(i => i < 20 ? 1e20f : 1e18f)]);
+        NormalizeRows norm = new(x, unit, 1e-12f);
+        harness.Check(norm);
+        float[] actual = harness.Floats(norm, unit);
+        Assert.That(actual[..19], Is.All.NaN);
+        Assert.That(actual[19..], Is.All.EqualTo(1 / MathF.Sqrt(19)).Within(1e-6));
+    }
+
+    [Test]
     public void A_zero_row_has_the_norm_that_the_floor_gives_it()
     {
         OperationHarness harness = new(device);
