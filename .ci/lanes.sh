@@ -6,13 +6,13 @@ export DOTNET_CLI_UI_LANGUAGE=en DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 
 # lane         passed tests it must have at least, minutes it may take
 LANES="
-suite          1 20
-isa-avx512     1 10
-isa-avx2       1 10
-isa-vector128  1 10
-isa-scalar     1 15
-isa-advsimd    1 10
-opencl         1 20
+suite          1300 20
+isa-avx512     400 10
+isa-avx2       400 10
+isa-vector128  400 10
+isa-scalar     400 20
+isa-advsimd    400 20
+opencl         350 20
 publish        2 10
 "
 
