@@ -12,7 +12,7 @@ isa-avx2       400 10
 isa-vector128  400 10
 isa-scalar     400 20
 isa-advsimd    400 20
-opencl         350 20
+opencl         300 20
 publish        2 10
 "
 

@@ -1,8 +1,8 @@
 using System.Runtime.InteropServices;
 using GroupViT.Native;
+using ILGPU;
 using ILGPU.Runtime;
 using ILGPU.Runtime.OpenCL;
-using ILGPU;
 
 namespace GroupViT.Kernels.Devices;
 
