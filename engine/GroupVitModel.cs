@@ -20,10 +20,8 @@ public sealed class GroupVitModel : IDisposable
         this.files = files;
         const long smallFile = 16 << 20;
         GroupVitConfig config = GroupVitConfig.Parse(files.ReadAll(ModelFiles.Config, smallFile), files.NameOf(ModelFiles.Config));
-        using (Stream? stream = files.TryOpen(ModelFiles.Preprocessor))
-        {
-            Preprocessor = stream is null ? null : PreprocessorConfig.Parse(files.ReadAll(ModelFiles.Preprocessor, smallFile), files.NameOf(ModelFiles.Preprocessor));
-        }
+        Preprocessor = files.TryReadAll(ModelFiles.Preprocessor, smallFile) is { } preprocessor
+            ? PreprocessorConfig.Parse(preprocessor, files.NameOf(ModelFiles.Preprocessor)) : null;
         using (Stream? stream = files.TryOpen(ModelFiles.Labels))
         {
             Labels = stream is null ? [] : [.. ClassNames.Read(stream, files.NameOf(ModelFiles.Labels))];

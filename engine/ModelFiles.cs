@@ -21,8 +21,17 @@ internal abstract class ModelFiles
 
     /// <exception cref="ModelFileException">There is no such file, or it cannot be read.</exception>
     public byte[] ReadAll(string file, long most)
+        => TryReadAll(file, most) ?? throw new ModelFileException(NameOf(file), "the file is missing; a model folder needs it");
+
+    /// <summary>The whole file, or null where there is no such file.</summary>
+    /// <exception cref="ModelFileException">It cannot be read, or is larger than <paramref name="most"/> bytes.</exception>
+    public byte[]? TryReadAll(string file, long most)
     {
-        using Stream stream = TryOpen(file) ?? throw new ModelFileException(NameOf(file), "the file is missing; a model folder needs it");
+        using Stream? stream = TryOpen(file);
+        if (stream is null)
+        {
+            return null;
+        }
         if (stream.Length > most)
         {
             throw new ModelFileException(NameOf(file), $"{stream.Length} bytes are more than the {most} that such a file may have");

@@ -92,7 +92,6 @@ public sealed partial class Session : IDisposable
                 foreach (SessionWorker worker in taken)
                 {
                     InputShape shape = worker.Shape(blank, InputWay.Nvlabs, side);
-                    worker.Warm(shape, 1);
                     worker.Prepare(blank, InputWay.Nvlabs, shape, 0, 1);
                     worker.Encode(shape, 1, CancellationToken.None);
                 }

@@ -88,10 +88,6 @@ internal sealed class SessionWorker : IDisposable
     public (int Width, int Height) Grid(InputShape shape)
         => (shape.Width / model.Config.Vision.PatchSize, shape.Height / model.Config.Vision.PatchSize);
 
-    /// <summary>Prepares (or finds) the program for an input size and batch.</summary>
-    /// <exception cref="SessionLimitException">The size or batch is above what the session was opened for.</exception>
-    public void Warm(InputShape shape, int batch) => ImageProgram(shape, batch);
-
     /// <summary>Resizes and normalises one picture of the batch that is encoded next.</summary>
     public void Prepare(RgbImage image, InputWay way, InputShape shape, int index, int batch)
     {
@@ -106,6 +102,8 @@ internal sealed class SessionWorker : IDisposable
         preparation.Fill(image, way, shape, gridWidth * patch, gridHeight * patch, pixels.AsSpan(index * count, count));
     }
 
+    /// <summary>Encodes what was prepared; the program for an input size and batch is made at its first run.</summary>
+    /// <exception cref="SessionLimitException">The size or batch is above what the session was opened for.</exception>
     public void Encode(InputShape shape, int batch, CancellationToken cancellation)
     {
         Prepared prepared = ImageProgram(shape, batch);

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using GroupViT.Native;
 using ILGPU;
 using ILGPU.Runtime;
+using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
 
 namespace GroupViT.Kernels.Devices;
@@ -57,35 +58,55 @@ internal sealed class GpuWorker : Worker
     public override unsafe void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values);
-        if (Stream is CLStream queue)
+        fixed (byte* source = bytes)
         {
-            // ILGPU's own copies allocate about a hundred bytes each.
-            fixed (byte* source = bytes)
+            switch (Stream)
             {
-                CLException.ThrowIfFailed(CLAPI.CurrentAPI.WriteBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)source));
+                case CLStream queue:
+                    CLException.ThrowIfFailed(CLAPI.CurrentAPI.WriteBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)source));
+                    break;
+                case CudaStream stream:
+                    Copy(stream, arena!.NativePointer + (nint)arenaOffset, (nint)source, bytes.Length);
+                    break;
+                default:
+                    arena!.View<byte>(arenaOffset, bytes.Length).CopyFromCPU(Stream!, bytes);
+                    Stream!.Synchronize();
+                    break;
             }
-            return;
         }
-        arena!.View<byte>(arenaOffset, bytes.Length).CopyFromCPU(Stream!, bytes);
-        Stream!.Synchronize();
     }
 
     public override unsafe void Download<T>(long arenaOffset, Span<T> values)
     {
         Span<byte> bytes = MemoryMarshal.AsBytes(values);
-        if (Stream is CLStream queue)
+        fixed (byte* target = bytes)
         {
-            fixed (byte* target = bytes)
+            switch (Stream)
             {
-                CLException.ThrowIfFailed(CLAPI.CurrentAPI.ReadBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)target));
+                case CLStream queue:
+                    CLException.ThrowIfFailed(CLAPI.CurrentAPI.ReadBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)target));
+                    break;
+                case CudaStream stream:
+                    Copy(stream, (nint)target, arena!.NativePointer + (nint)arenaOffset, bytes.Length);
+                    break;
+                default:
+                    arena!.View<byte>(arenaOffset, bytes.Length).CopyToCPU(Stream!, bytes);
+                    Stream!.Synchronize();
+                    break;
             }
-            return;
         }
-        arena!.View<byte>(arenaOffset, bytes.Length).CopyToCPU(Stream!, bytes);
-        Stream!.Synchronize();
     }
 
     public override void Synchronize() => Stream?.Synchronize();
+
+    // ILGPU's own copies allocate about a hundred bytes each. Host memory here is pageable and only pinned by the garbage collector:
+    // the driver may still read it after cuMemcpyAsync returns, hence the wait.
+    private void Copy(CudaStream stream, nint target, nint source, nint bytes)
+    {
+        using ScopedAcceleratorBinding binding = Device.Accelerator.BindScoped();
+        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(target, source, bytes, stream));
+        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeStream(stream.StreamPtr));
+    }
 
     public override void Dispose()
     {
