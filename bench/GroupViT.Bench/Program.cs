@@ -1,13 +1,24 @@
-using GroupViT.Bench.Measuring;
-using GroupViT.Native.Measuring;
+using System.CommandLine;
+using GroupViT.Bench.Commands;
+using GroupViT.Native;
 
-foreach (string line in Machine.Here().Lines())
+RootCommand root = new("Benchmarks of GroupViT.Native; bench/README.md says what each measures.")
 {
-    Console.WriteLine(line);
+    KernelsCommand.Create(),
+    StagesCommand.Create(),
+};
+ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+try
+{
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
 }
-foreach (int threads in (int[])[1, Environment.ProcessorCount])
+catch (OperationCanceledException)
 {
-    (double read, double triad) = Ceiling.Bandwidth(threads);
-    Console.WriteLine(string.Create(
-        System.Globalization.CultureInfo.InvariantCulture, $"{threads} threads: {Ceiling.FloatRate(threads):F1} GFLOP/s, read {read:F1} GB/s, triad {triad:F1} GB/s"));
+    await Console.Error.WriteLineAsync("cancelled");
+    return 130;
+}
+catch (Exception exception) when (exception is BenchException or GroupVitException or IOException or InvalidOperationException)
+{
+    await Console.Error.WriteLineAsync(exception.Message);
+    return 2;
 }
