@@ -7,6 +7,7 @@ RootCommand root = new("Benchmarks of GroupViT.Native; bench/README.md says what
     KernelsCommand.Create(),
     StagesCommand.Create(),
     EncoderCommand.Create(),
+    SoakCommand.Create(),
 };
 ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
 if (parsed.Errors.Count > 0)

@@ -35,6 +35,10 @@ internal static class BenchInput
         }
     }
 
+    /// <summary>Photographs of different sizes and shapes, as files.</summary>
+    public static IReadOnlyList<string> Photographs
+        => [.. ((string[])["chelsea.png", "coffee.png", "odd_225x223.png"]).Select(name => Repository.Join("tests", "fixtures", "preprocess", name))];
+
     /// <summary>The labels of PASCAL VOC with its background.</summary>
     public static IReadOnlyList<string> Labels => ClassNames.Get("voc");
 
