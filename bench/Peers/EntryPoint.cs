@@ -1,50 +1,35 @@
+using System.CommandLine;
+using GroupViT.Bench.Peers.Commands;
 using GroupViT.Bench.Peers.Contenders;
-using GroupViT.Bench.Peers.Onnx;
 using GroupViT.Bench.Peers.Processes;
+using GroupViT.Native;
 
 namespace GroupViT.Bench.Peers;
 
 internal static class EntryPoint
 {
+    /// <returns>0 done; 1 a contender's outputs differ; 2 usage or model.</returns>
     private static int Main(string[] arguments)
     {
-        if (arguments is ["serve", ..])
+        // A contender's process; what it loads counts as its start-up, so nothing else is loaded before.
+        if (arguments is ["serve", string kind, string cell, string model, string folder])
         {
-            return ContenderServer.Serve(ContenderKind.Named(arguments[1]), Cell.Named(arguments[2]), new CellFiles(arguments[3], arguments[4], Cell.Named(arguments[2]).Shape));
+            return ContenderServer.Serve(ContenderKind.Named(kind), Cell.Named(cell), new CellFiles(model, folder, Cell.Named(cell).Shape));
         }
-        string folder = Directory.CreateTempSubdirectory("groupvit-peers-").FullName;
-        Network.Synthesize(folder);
-        using Network network = Network.Open(folder);
-        foreach (Cell cell in Cell.Matching(arguments[0]))
+        return RunCommand(arguments);
+    }
+
+    private static int RunCommand(string[] arguments)
+    {
+        RootCommand root = new("GroupViT.Native beside its peers.") { CompareCommand.Create(), ExportCommand.Create() };
+        try
         {
-            CellFiles files = new(folder, folder, cell.Shape);
-            Inputs inputs = Inputs.Of(cell);
-            inputs.Write(files.Inputs);
-            foreach (OnnxStyle style in Enum.GetValues<OnnxStyle>())
-            {
-                OnnxModel model = network.Print(cell, style);
-                Console.WriteLine(string.Join(", ", model.Operators));
-                model.Save(files.Onnx(style));
-            }
-            Console.WriteLine($"{cell.Name} {Network.Flops(network.Describe(cell)) / 1e9} GFLOP");
-            Equality equality = Equality.Of(network, cell, inputs);
-            Console.WriteLine($"margin {equality.Margin}");
-            foreach (ContenderKind kind in ContenderKind.Peers.Prepend(ContenderKind.Ours))
-            {
-                try
-                {
-                    using ContenderProcess process = ContenderProcess.Start(kind, cell, files);
-                    Console.WriteLine($"{kind.Name}: {process.Settings}; first {process.First.TotalMilliseconds:F0} ms");
-                    Console.WriteLine(string.Join(' ', process.Run(2, 5)));
-                    Console.WriteLine(string.Join("; ", equality.Compare(process.Outputs(folder))));
-                    Console.WriteLine(process.Peak() >> 20);
-                }
-                catch (ContenderException e)
-                {
-                    Console.WriteLine(e.Message);
-                }
-            }
+            return root.Parse(arguments).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
         }
-        return 0;
+        catch (Exception exception) when (exception is UsageException or ModelFileException or IOException)
+        {
+            Console.Error.WriteLine(exception.Message);
+            return 2;
+        }
     }
 }

@@ -1,3 +1,4 @@
+using GroupViT.Bench.Measuring;
 using GroupViT.Bench.Peers.Onnx;
 using GroupViT.Kernels;
 using GroupViT.Kernels.Devices;
@@ -32,7 +33,7 @@ internal sealed class Equality
     /// <summary>Runs our engine on the cell's input with the assignment logits brought out.</summary>
     public static Equality Of(Network network, Cell cell, Inputs inputs)
     {
-        string errors = Path.Combine(AppContext.BaseDirectory, "full", ReferenceFile.ErrorsName);
+        string errors = Repository.Join("tests", "fixtures", "full", ReferenceFile.ErrorsName);
         IReadOnlyDictionary<string, ReferenceError> tolerances = ReferenceFile.ParseErrors(File.ReadAllBytes(errors), errors);
         Dictionary<string, float[]> values = Run(network, cell, inputs);
         Equality equality = new();
@@ -89,7 +90,7 @@ internal sealed class Equality
         Graph graph = network.Describe(cell, name => name.StartsWith("visual_projection", StringComparison.Ordinal) || name.EndsWith(".assign_logits", StringComparison.Ordinal));
         MemoryPlan plan = MemoryPlan.For(graph);
         worker.AllocateArena(plan.Bytes);
-        Program program = new(graph, plan, worker);
+        Native.Program program = new(graph, plan, worker);
         foreach (Tensor input in graph.Inputs)
         {
             switch (input.Name)

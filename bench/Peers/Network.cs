@@ -20,14 +20,6 @@ internal sealed class Network : IDisposable
     public static Network Open(string folder)
         => new(Checkpoint.Open(SafetensorsFile.Open(Path.Combine(folder, ModelFiles.Weights)), GroupVitConfig.Load(Path.Combine(folder, ModelFiles.Config))));
 
-    /// <summary>The official architecture with formula weights (spec K.1).</summary>
-    public static void Synthesize(string folder)
-    {
-        File.Copy(Path.Combine(AppContext.BaseDirectory, "full", ModelFiles.Config), Path.Combine(folder, ModelFiles.Config), overwrite: true);
-        FormulaWeights.Synthesize(
-            GroupVitConfig.Load(Path.Combine(folder, ModelFiles.Config)), KeyLayout.HuggingFace, SafetensorsType.F32, Path.Combine(folder, ModelFiles.Weights));
-    }
-
     public Graph Describe(Cell cell, Predicate<string>? tapped = null)
     {
         Graph graph = new(tapped);

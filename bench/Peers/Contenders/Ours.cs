@@ -12,7 +12,7 @@ internal sealed class Ours : Contender
     private readonly CpuDevice device = new();
     private readonly ConstantPool constants;
     private readonly Worker worker;
-    private readonly Program program;
+    private readonly Native.Program program;
     private readonly Cell cell;
     private readonly Inputs inputs;
     private readonly Dictionary<string, Tensor> tensors;
@@ -30,7 +30,7 @@ internal sealed class Ours : Contender
         Graph graph = network.Describe(cell);
         MemoryPlan plan = MemoryPlan.For(graph);
         worker.AllocateArena(plan.Bytes);
-        program = new Program(graph, plan, worker);
+        program = new Native.Program(graph, plan, worker);
         tensors = graph.Inputs.ToDictionary(input => input.Name);
         outputs = graph.Outputs.ToDictionary(output => OnnxExport.NameOf(output.Key), output => new float[output.Value.Tensor.Count]);
         lengths = [.. Enumerable.Repeat(cell.Size, cell.Batch)];

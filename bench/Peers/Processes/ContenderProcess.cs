@@ -32,10 +32,14 @@ internal sealed class ContenderProcess : IDisposable
     /// <summary>From the request to start the process to its first result.</summary>
     public TimeSpan First { get; private set; }
 
-    /// <summary>Starts one of our own contenders and waits for its first result.</summary>
+    /// <summary>Starts a contender and waits for its first result.</summary>
     /// <exception cref="ContenderException">It could not load or run.</exception>
     public static ContenderProcess Start(ContenderKind kind, Cell cell, CellFiles files)
     {
+        if (kind.Command is [string foreign, ..])
+        {
+            return Start(kind.Name, foreign, [.. kind.Command.Skip(1), cell.Name, files.Model, files.Folder]);
+        }
         string host = Environment.ProcessPath!;
         string program = Path.Combine(AppContext.BaseDirectory, typeof(ContenderProcess).Assembly.GetName().Name + ".dll");
         List<string> arguments = Path.GetFileNameWithoutExtension(host) == "dotnet" ? [program] : [];
@@ -43,8 +47,7 @@ internal sealed class ContenderProcess : IDisposable
         return Start(kind.Name, host, arguments);
     }
 
-    /// <summary>Starts any program that speaks as <see cref="ContenderServer"/> does.</summary>
-    public static ContenderProcess Start(string name, string program, IEnumerable<string> arguments)
+    private static ContenderProcess Start(string name, string program, IEnumerable<string> arguments)
     {
         long start = Stopwatch.GetTimestamp();
         ContenderProcess contender = new(name, Process.Start(new ProcessStartInfo(program, arguments)
