@@ -19,13 +19,14 @@ internal sealed record CellResult(
 internal sealed class Comparison(Network network, string model, string folder, IReadOnlyList<ContenderKind> kinds, TimeSpan budget, Action<string> log)
 {
     private readonly Dictionary<string, string> absent = [];
+    private readonly HashSet<string> ran = [];
     private string? printed;
 
-    /// <summary>Contenders that could not run here, and why.</summary>
+    /// <summary>Contenders that could not run a cell here, and why.</summary>
     public IReadOnlyDictionary<string, string> Absent => absent;
 
-    /// <summary>Those that ran, or were not asked to yet.</summary>
-    public IReadOnlyList<ContenderKind> Present => [.. kinds.Where(kind => !absent.ContainsKey(kind.Name))];
+    /// <summary>Those that ran every cell.</summary>
+    public IReadOnlyList<ContenderKind> Present => [.. kinds.Where(kind => ran.Contains(kind.Name) && !absent.ContainsKey(kind.Name))];
 
     /// <summary>Writes what the contenders of a cell read, unless it was the last to be written.</summary>
     public CellFiles Prepare(Cell cell)
@@ -60,7 +61,7 @@ internal sealed class Comparison(Network network, string model, string folder, I
         try
         {
             List<ContenderProcess> equal = [];
-            foreach (ContenderKind kind in Present)
+            foreach (ContenderKind kind in kinds)
             {
                 if (Start(kind, cell, files) is not { } process)
                 {
@@ -95,11 +96,13 @@ internal sealed class Comparison(Network network, string model, string folder, I
     {
         try
         {
-            return ContenderProcess.Start(kind, cell, files);
+            ContenderProcess process = ContenderProcess.Start(kind, cell, files);
+            ran.Add(kind.Name);
+            return process;
         }
         catch (ContenderException exception)
         {
-            absent.Add(kind.Name, exception.Message);
+            absent[kind.Name] = $"{cell.Name}: {exception.Message}";
             log($"  {exception.Message}");
             return null;
         }

@@ -55,6 +55,7 @@ internal sealed record ContenderKind(string Name, string Engine)
     {
         Native => new Ours(cell, files.Model, Inputs.Read(cell, files.Inputs)),
         OnnxRuntime => new OnnxRuntimeContender(cell, files.Onnx(Style), Inputs.Read(cell, files.Inputs), Tuned),
+        LibTorch => new TorchContender(cell, files.Model, Inputs.Read(cell, files.Inputs)),
         _ => throw new NotSupportedException($"{Name} is run by a program of its own"),
     };
 
