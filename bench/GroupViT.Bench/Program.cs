@@ -1,13 +1,34 @@
-using GroupViT.Bench.Measuring;
-using GroupViT.Native.Measuring;
+using System.CommandLine;
+using GroupViT.Bench.Commands;
+using GroupViT.Native;
 
-foreach (string line in Machine.Here().Lines())
+RootCommand root = new("Benchmarks of GroupViT.Native; bench/README.md says what each measures.")
 {
-    Console.WriteLine(line);
+    KernelsCommand.Create(),
+    StagesCommand.Create(),
+    EncoderCommand.Create(),
+};
+ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
+if (parsed.Errors.Count > 0)
+{
+    foreach (string problem in parsed.Errors.Select(error => error.Message).Distinct())
+    {
+        await Console.Error.WriteLineAsync(problem);
+    }
+    await Console.Error.WriteLineAsync("--help lists what there is");
+    return 2;
 }
-foreach (int threads in (int[])[1, Environment.ProcessorCount])
+try
 {
-    (double read, double triad) = Ceiling.Bandwidth(threads);
-    Console.WriteLine(string.Create(
-        System.Globalization.CultureInfo.InvariantCulture, $"{threads} threads: {Ceiling.FloatRate(threads):F1} GFLOP/s, read {read:F1} GB/s, triad {triad:F1} GB/s"));
+    return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+}
+catch (OperationCanceledException)
+{
+    await Console.Error.WriteLineAsync("cancelled");
+    return 130;
+}
+catch (Exception exception) when (exception is BenchException or GroupVitException or IOException or InvalidOperationException)
+{
+    await Console.Error.WriteLineAsync(exception.Message);
+    return 2;
 }

@@ -28,6 +28,9 @@ internal sealed record Alternating
     /// <summary>How long each contender is called, at least three times, before anything is timed: compilers in the background finish. Default 0.5 s.</summary>
     public TimeSpan Warmup { get; init; } = TimeSpan.FromSeconds(0.5);
 
+    /// <summary>Called once, between warm-up and the first round.</summary>
+    public Action? WarmedUp { get; init; }
+
     /// <summary>The machine's ceiling in GFLOP/s, measured before the first round and again between rounds; none by default.</summary>
     public Func<double>? Ceiling { get; init; }
 
@@ -47,6 +50,7 @@ internal sealed record Alternating
         List<double>[] samples = [.. contenders.Select(_ => new List<double>())];
         List<double> ceilings = [];
         GC.Collect();
+        WarmedUp?.Invoke();
         long start = Stopwatch.GetTimestamp();
         long measured = 0;
         double ceiling = 0;
