@@ -20,6 +20,9 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
 
     public int HeadSize => Q.Columns / Heads;
 
+    /// <summary>Both products over all keys, or those up to the query's own; of key lengths nothing is known here.</summary>
+    public override double Flops => 4.0 * Q.Batch * Q.Columns * (Causal ? Q.Rows * (Q.Rows + 1.0) / 2 : (double)Q.Rows * K.Rows);
+
     public override void Validate()
     {
         RequireSameShape(Q, Y);

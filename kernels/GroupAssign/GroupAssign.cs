@@ -29,6 +29,9 @@ internal sealed partial record GroupAssign(
 
     public int Tokens => K.Rows;
 
+    /// <summary>The logits' product; a token's values are then added to one group's.</summary>
+    public override double Flops => LogitsProduct.Flops + (double)V.Batch * V.Rows * V.Columns;
+
     public override void Validate()
     {
         Require(Q.Batch == K.Batch && K.Batch == V.Batch && Q.Columns == K.Columns && K.Rows == V.Rows, $"{Q}, {K} and {V} do not fit together");

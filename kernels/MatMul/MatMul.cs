@@ -40,6 +40,8 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
 
     public int K => A.Columns;
 
+    public override double Flops => 2.0 * Y.Batch * M * N * K;
+
     public override void Validate()
     {
         Require(A.Rows == M, $"{A} has not the {M} rows of {Y}");

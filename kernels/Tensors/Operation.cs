@@ -21,6 +21,12 @@ internal abstract record Operation
     /// </summary>
     public abstract void Evaluate(ReferenceMemory memory);
 
+    /// <summary>
+    /// Multiplications and additions of the operation's products, each counted once: what a machine's peak is compared with. 0 for an
+    /// operation whose time goes into moving numbers.
+    /// </summary>
+    public virtual double Flops => 0;
+
     public abstract Step PrepareCpu<V>(CpuBinding binding)
         where V : struct, Simd.ISimd<V>;
 

@@ -104,6 +104,23 @@ internal sealed class Output
         console.Write(table);
     }
 
+    /// <summary>Numbers as bars, the largest the longest, where there is a terminal to draw on; elsewhere a table must do.</summary>
+    /// <param name="unit">What the numbers are.</param>
+    /// <param name="bars">Names and numbers, none negative.</param>
+    public void Bars(string unit, IEnumerable<(string Name, double Value)> bars)
+    {
+        if (console is null || !IsTalkative)
+        {
+            return;
+        }
+        BarChart chart = new() { Label = Markup.Escape(unit), LabelAlignment = Justify.Left };
+        foreach ((string name, double value) in bars)
+        {
+            chart.AddItem(Markup.Escape(name), Math.Round(value, 3), Color.Green);
+        }
+        console.Write(chart);
+    }
+
     /// <summary>Runs work that says when each of <paramref name="count"/> things is done; with a bar where there is a terminal and more than one.</summary>
     public T Progress<T>(string what, int count, Func<Action, T> work)
     {

@@ -14,6 +14,7 @@ internal static class CommandList
         LabelsCommand.Create(),
         InfoCommand.Create(),
         DevicesCommand.Create(),
+        BenchCommand.Create(),
         VerifyCommand.Create(),
         SynthCommand.Create(),
     ];

@@ -1,0 +1,87 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Bench.Kernels;
+
+/// <summary>One operation on the cpu device, alone with its tensors, which hold random values.</summary>
+internal sealed class PreparedOperation : IDisposable
+{
+    // As the planner's: nothing shares a cache line.
+    private const int Alignment = 256;
+
+    private readonly CpuDevice device = new();
+    private readonly ConstantPool constants;
+    private readonly Worker worker;
+    private readonly Step step;
+
+    public PreparedOperation(Operation operation, int threads)
+    {
+        MemoryAccount account = new();
+        constants = device.CreateConstants(account);
+        worker = device.CreateWorker(account, constants, threads);
+        OperationUses uses = new();
+        operation.Describe(uses);
+        Dictionary<Tensor, long> offsets = [];
+        long bytes = 0;
+        foreach (Tensor tensor in uses.Reads.Concat(uses.Writes.Select(view => view.Tensor)))
+        {
+            if (!tensor.IsConstant && offsets.TryAdd(tensor, bytes))
+            {
+                bytes = (bytes + tensor.Bytes + Alignment - 1) / Alignment * Alignment;
+            }
+        }
+        try
+        {
+            worker.AllocateArena(bytes);
+            Random random = new(1);
+            foreach ((Tensor tensor, long offset) in offsets)
+            {
+                Fill(operation, tensor, offset, random);
+            }
+            step = worker.Prepare(operation, offsets);
+            worker.CommitScratch();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    public void Run() => step.Run();
+
+    public void Dispose()
+    {
+        worker.Dispose();
+        constants.Dispose();
+        device.Dispose();
+    }
+
+    private void Fill(Operation operation, Tensor tensor, long offset, Random random)
+    {
+        if (tensor.Type == ElementType.Float32)
+        {
+            float[] values = new float[tensor.Count];
+            for (int i = 0; i < values.Length; i++)
+            {
+                values[i] = 2 * random.NextSingle() - 1;
+            }
+            worker.Upload<float>(values, offset);
+            return;
+        }
+        int[] integers = operation switch
+        {
+            GatherRows gather when tensor == gather.Index => Below(gather.Table.Rows),
+            Attention attention when tensor == attention.KeyLengths => [.. Enumerable.Repeat(attention.K.Rows, tensor.Count)],
+            // The picture is as large as the network's input, and the band as large as both allow.
+            PixelLabels labels when tensor == labels.Geometry => [labels.Height, labels.Width, 0, Math.Min(labels.Height, labels.Capacity / labels.Width)],
+            // Groups are patches of pixels, not noise: where neighbours agree there is less to do.
+            PixelLabels labels when tensor == labels.Groups => [.. Enumerable.Range(0, tensor.Count).Select(i => (i / labels.Width / 16 * 5 + i % labels.Width / 16 * 3) % labels.Table.Rows)],
+            GroupAssign assign when tensor == assign.Forced => Below(assign.Groups),
+            _ => new int[tensor.Count],
+        };
+        worker.Upload<int>(integers, offset);
+
+        int[] Below(int limit) => [.. Enumerable.Range(0, tensor.Count).Select(_ => random.Next(limit))];
+    }
+}
