@@ -39,7 +39,8 @@ internal readonly struct QuickGelu : IActivation
 
 internal readonly struct Relu : IActivation
 {
+    // In this order not-a-number stays what it is.
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V Apply<V>(V x)
-        where V : struct, ISimd<V> => V.Max(x, V.Zero);
+        where V : struct, ISimd<V> => V.Max(V.Zero, x);
 }

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using GroupViT.Kernels.Devices;
 using GroupViT.Kernels.Simd;
 
@@ -9,11 +10,13 @@ internal sealed partial record Attention
 }
 
 /// <summary>
-/// A task is one head and a block of queries: their scores against all keys, softmax, then the weighted values, in scratch memory.
+/// A task is one head and a share of its queries. It lays the head's keys and values out as panels once, then takes a few queries at a
+/// time: their scores against all keys, softmax, the weighted values.
 /// </summary>
 /// <remarks>
-/// <para>48 queries x 848 keys are 163 KB of scores, which stay in a second-level cache. Keys are transposed into panels by each task;
-/// that costs one pass over them per 48 queries, 1/48 of the products. Both products run on the register tile of the matrix product.</para>
+/// <para>848 keys of 64: 217 KB of keys, as much of values, and 81 KB of scores for 24 queries: all of it stays in a second-level cache of
+/// 1 MB while the queries pass by. Both products run on the register tile of the matrix product. Laying out costs a pass over K and V per
+/// task; a head is split into several tasks only where there are too few heads to keep every thread busy.</para>
 /// <para>Causal rows are computed against all keys up to the block's last query and cut at their own length by the softmax; weights
 /// beyond are set to zero. The sums run over keys in ascending order; trailing zeros add nothing, so the bits of a row depend only on
 /// what it sees.</para>
@@ -21,7 +24,10 @@ internal sealed partial record Attention
 internal sealed unsafe class CpuAttention<V> : CpuStep
     where V : struct, ISimd<V>
 {
-    private const int TargetRows = 48;
+    private const int TilesPerBlock = 2;
+
+    // Tasks per thread that keep the last one from waiting long for the others.
+    private const int TasksPerThread = 4;
 
     private readonly Attention operation;
     private readonly float* q;
@@ -29,7 +35,7 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
     private readonly float* v;
     private readonly float* y;
     private readonly int* lengths;
-    private readonly int blocks, blockRows, paddedKeys, headSize, valuePanels;
+    private readonly int blocks, shares, blockRows, paddedKeys, headSize, valuePanels;
 
     public CpuAttention(Attention operation, CpuBinding binding)
         : base(binding, 0)
@@ -41,110 +47,142 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         y = binding.Float(operation.Y);
         lengths = operation.KeyLengths is null ? null : binding.Int(operation.KeyLengths);
         headSize = operation.HeadSize;
-        blockRows = Math.Min(TargetRows / Rows * Rows, (operation.Q.Rows + Rows - 1) / Rows * Rows);
+        blockRows = TilesPerBlock * Rows;
         blocks = (operation.Q.Rows + blockRows - 1) / blockRows;
         paddedKeys = (operation.K.Rows + Width - 1) / Width * Width;
         valuePanels = (headSize + Width - 1) / Width;
-        Tiles = operation.Q.Batch * operation.Heads * blocks;
-        long queries = (long)blockRows * headSize;
+        int heads = operation.Q.Batch * operation.Heads;
+        shares = Math.Clamp((TasksPerThread * binding.Threads + heads - 1) / heads, 1, blocks);
+        if (binding.Threads == 1)
+        {
+            shares = 1;
+        }
+        Tiles = heads * shares;
+        long keys = (long)headSize * paddedKeys;
+        long values = (long)valuePanels * Width * operation.K.Rows;
         long scores = (long)blockRows * paddedKeys;
-        long panel = (long)Math.Max(headSize, paddedKeys) * Width;
-        binding.ReserveScratch((queries + scores + panel) * sizeof(float));
+        binding.ReserveScratch((keys + values + scores) * sizeof(float));
     }
 
     private static int Rows => ProductTile<V>.Rows;
 
     private static int Width => ProductTile<V>.Columns;
 
+    [SkipLocalsInit]
     public override void Tile(int tile, int thread)
     {
-        (int batchHead, int block) = Math.DivRem(tile, blocks);
+        (int batchHead, int share) = Math.DivRem(tile, shares);
         (int batch, int head) = Math.DivRem(batchHead, operation.Heads);
-        int first = block * blockRows;
-        int rows = Math.Min(blockRows, operation.Q.Rows - first);
+        int first = (int)((long)share * blocks / shares) * blockRows;
+        int last = Math.Min(operation.Q.Rows, (int)((long)(share + 1) * blocks / shares) * blockRows);
         int length = lengths is null ? operation.K.Rows : Math.Clamp(lengths[batch], 1, operation.K.Rows);
-        int keys = operation.Causal ? Math.Min(length, first + rows) : length;
+        int seen = operation.Causal ? Math.Min(length, last) : length;
 
-        float* queries = (float*)Worker.Scratch(thread);
-        float* scores = queries + (nint)blockRows * headSize;
-        float* panel = scores + (nint)blockRows * paddedKeys;
-        CopyQueries(batch, head, first, rows, queries);
-        Scores(batch, head, rows, keys, queries, scores, panel);
-        float* inverses = stackalloc float[TargetRows];
-        for (int r = 0; r < rows; r++)
+        float* keys = (float*)Worker.Scratch(thread);
+        float* values = keys + (nint)headSize * paddedKeys;
+        float* scores = values + (nint)valuePanels * Width * operation.K.Rows;
+        PackKeys(batch, head, seen, keys);
+        PackValues(batch, head, seen, values);
+        float* inverses = stackalloc float[blockRows];
+        for (int row = first; row < last; row += blockRows)
         {
-            int seen = operation.Causal ? Math.Min(length, first + r + 1) : length;
-            float* row = scores + (nint)r * paddedKeys;
-            inverses[r] = 1 / SoftmaxRow<V>.Exponentials(row, row, seen, operation.Scale);
-            new Span<float>(row + seen, keys - seen).Clear();
+            int rows = Math.Min(blockRows, last - row);
+            int limit = operation.Causal ? Math.Min(length, row + rows) : length;
+            Scores(batch, head, row, rows, limit, keys, scores);
+            for (int r = 0; r < rows; r++)
+            {
+                int own = operation.Causal ? Math.Min(length, row + r + 1) : length;
+                float* line = scores + (nint)r * paddedKeys;
+                inverses[r] = 1 / SoftmaxRow<V>.Exponentials(line, line, own, operation.Scale);
+                new Span<float>(line + own, limit - own).Clear();
+            }
+            Values(batch, head, row, rows, limit, scores, values, inverses);
         }
-        Values(batch, head, first, rows, keys, scores, panel, inverses);
     }
 
-    // The register tile reads whole groups of rows; those beyond the last query are zero.
-    private void CopyQueries(int batch, int head, int first, int rows, float* queries)
-    {
-        TensorView view = operation.Q;
-        float* source = q + (nint)batch * view.BatchStride + (nint)first * view.RowStride + head * headSize;
-        for (int r = 0; r < rows; r++)
-        {
-            new ReadOnlySpan<float>(source + (nint)r * view.RowStride, headSize).CopyTo(new Span<float>(queries + (nint)r * headSize, headSize));
-        }
-        int padded = (rows + Rows - 1) / Rows * Rows;
-        new Span<float>(queries + (nint)rows * headSize, (padded - rows) * headSize).Clear();
-    }
-
-    private void Scores(int batch, int head, int rows, int keys, float* queries, float* scores, float* panel)
+    private void PackKeys(int batch, int head, int count, float* panels)
     {
         TensorView view = operation.K;
         float* source = k + (nint)batch * view.BatchStride + head * headSize;
-        float* sums = stackalloc float[Rows * Width];
+        for (int n = 0; n < count; n += Width)
+        {
+            // A head's part of a row is short and the next row far away: the hardware would not fetch it ahead.
+            Memory.PrefetchRows(source + (nint)(n + Width) * view.RowStride, view.RowStride, Math.Min(Width, count - n - Width), headSize);
+            PanelPacking.FromColumns(source + (nint)n * view.RowStride, view.RowStride, headSize, Math.Min(Width, count - n), Width, panels + (nint)n * headSize);
+        }
+    }
+
+    private void PackValues(int batch, int head, int count, float* panels)
+    {
+        TensorView view = operation.V;
+        float* source = v + (nint)batch * view.BatchStride + head * headSize;
+        for (int p = 0; p < valuePanels; p++)
+        {
+            int column = p * Width;
+            PanelPacking.FromRows(source + column, view.RowStride, count, Math.Min(Width, headSize - column), Width, panels + (nint)column * operation.K.Rows);
+        }
+    }
+
+    private void Scores(int batch, int head, int first, int rows, int keys, float* panels, float* scores)
+    {
+        TensorView view = operation.Q;
+        float* queries = q + (nint)batch * view.BatchStride + (nint)first * view.RowStride + head * headSize;
         for (int n = 0; n < keys; n += Width)
         {
-            PanelPacking.FromColumns(source + (nint)n * view.RowStride, view.RowStride, headSize, Math.Min(Width, keys - n), Width, panel);
             for (int r = 0; r < rows; r += Rows)
             {
-                ProductTile<V>.Compute(queries + (nint)r * headSize, headSize, panel, Width, headSize, sums);
-                for (int i = 0; i < Rows; i++)
-                {
-                    new ReadOnlySpan<float>(sums + i * Width, Width).CopyTo(new Span<float>(scores + (nint)(r + i) * paddedKeys + n, Width));
-                }
+                float* target = scores + (nint)r * paddedKeys + n;
+                Memory.PrefetchRows(target, paddedKeys, Math.Min(Rows, rows - r), Width);
+                StridedStore<V> store = new(target, paddedKeys);
+                ProductTile<V>.Compute(Math.Min(Rows, rows - r), queries + r * (nint)view.RowStride, view.RowStride, panels + (nint)n * headSize, Width, headSize, ref store);
             }
         }
     }
 
-    private void Values(int batch, int head, int first, int rows, int keys, float* scores, float* panel, float* inverses)
+    [SkipLocalsInit]
+    private void Values(int batch, int head, int first, int rows, int keys, float* scores, float* panels, float* inverses)
     {
-        TensorView from = operation.V;
         TensorView to = operation.Y;
-        float* source = v + (nint)batch * from.BatchStride + head * headSize;
         float* target = y + (nint)batch * to.BatchStride + (nint)first * to.RowStride + head * headSize;
         float* sums = stackalloc float[Rows * Width];
         for (int p = 0; p < valuePanels; p++)
         {
             int column = p * Width;
+            float* columns = panels + (nint)column * operation.K.Rows;
             int count = Math.Min(Width, headSize - column);
-            float* columns = source + column;
-            nint stride = from.RowStride;
-            if (count < Width)
-            {
-                PanelPacking.FromRows(columns, stride, keys, count, Width, panel);
-                columns = panel;
-                stride = Width;
-            }
             for (int r = 0; r < rows; r += Rows)
             {
-                ProductTile<V>.Compute(scores + (nint)r * paddedKeys, paddedKeys, columns, stride, keys, sums);
-                int last = Math.Min(Rows, rows - r);
-                for (int i = 0; i < last; i++)
+                int some = Math.Min(Rows, rows - r);
+                float* output = target + r * (nint)to.RowStride + column;
+                if (count == Width)
                 {
-                    float* output = target + (nint)(r + i) * to.RowStride + column;
+                    WeightedStore<V> store = new(output, to.RowStride, inverses + r);
+                    ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, Width, keys, ref store);
+                    continue;
+                }
+                StridedStore<V> buffer = new(sums, Width);
+                ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, Width, keys, ref buffer);
+                for (int i = 0; i < some; i++)
+                {
                     for (int c = 0; c < count; c++)
                     {
-                        output[c] = sums[i * Width + c] * inverses[r + i];
+                        output[(nint)i * to.RowStride + c] = sums[i * Width + c] * inverses[r + i];
                     }
                 }
             }
         }
+    }
+}
+
+/// <summary>The weighted sum of the values over the sum of the weights.</summary>
+internal readonly unsafe struct WeightedStore<V>(float* target, nint stride, float* factors) : ITileStore<V>
+    where V : struct, ISimd<V>
+{
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Row(int row, V x, V y)
+    {
+        V factor = V.Broadcast(factors[row]);
+        V.Store(x * factor, target + row * stride);
+        V.Store(y * factor, target + row * stride + V.Width);
     }
 }

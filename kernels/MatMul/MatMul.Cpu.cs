@@ -21,8 +21,7 @@ internal sealed partial record MatMul
 /// </summary>
 /// <remarks>
 /// A task is a block of rows times a range of panels. A panel of the widest kind at K = 384 is 48 KB: it stays in L2 while the block's
-/// rows pass by, and a block of 96 rows at K = 384 is 147 KB, in L2 as well. Rows beyond the last whole tile are copied to scratch, so
-/// that one product kernel serves every M and the bits of a row do not depend on where it stands.
+/// rows pass by, and a block of 96 rows at K = 384 is 147 KB, in L2 as well.
 /// </remarks>
 internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
     where V : struct, ISimd<V>
@@ -87,7 +86,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         panelGroups = Math.Min(panels, wanted);
         Tiles = viewY.Batch * blocks * panelGroups;
         long panelFloats = viewB.Tensor.IsConstant ? 0 : (long)depth * Width;
-        binding.ReserveScratch((panelFloats + (long)Rows * depth) * sizeof(float));
+        binding.ReserveScratch(panelFloats * sizeof(float));
     }
 
     private static int Rows => ProductTile<V>.Rows;
@@ -100,32 +99,68 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         (int batchBlock, int group) = Math.DivRem(tile, panelGroups);
         (int batch, int block) = Math.DivRem(batchBlock, blocks);
         int firstRow = block * rowsPerBlock;
-        int lastRow = Math.Min(m, firstRow + rowsPerBlock);
-        float* rest = (float*)Worker.Scratch(thread);
-        float* panelScratch = rest + (nint)Rows * depth;
-        float* rows = a + batch * aBatch;
-
-        int whole = firstRow + (lastRow - firstRow) / Rows * Rows;
-        for (int r = whole; r < lastRow; r++)
-        {
-            Buffer.MemoryCopy(rows + r * lda, rest + (nint)(r - whole) * depth, depth * sizeof(float), depth * sizeof(float));
-        }
-
+        int rowCount = Math.Min(m, firstRow + rowsPerBlock) - firstRow;
+        // Packed factors need none, and a program without any has none.
+        float* panelScratch = packed is null ? (float*)Worker.Scratch(thread) : null;
+        float* rows = a + batch * aBatch + firstRow * lda;
+        float* target = y + batch * yBatch + firstRow * ldy;
+        float* added = residual is null ? null : residual + batch * rBatch + firstRow * ldr;
         float* sums = stackalloc float[Rows * Width];
+
         int lastPanel = (int)((long)(group + 1) * panels / panelGroups);
         for (int panel = (int)((long)group * panels / panelGroups); panel < lastPanel; panel++)
         {
             float* columns = Panel(panel, batch, panelScratch, out nint stride);
-            for (int r = firstRow; r < whole; r += Rows)
+            int column = panel * Width;
+            bool wholePanel = n - column >= Width;
+            LinearStore<V> store = new(scale, bias is null || biasPerRow ? null : bias + column, ldr);
+            StridedStore<V> plain = new(sums, Width);
+            for (int r = 0; r < rowCount; r += Rows)
             {
-                ProductTile<V>.Compute(rows + r * lda, lda, columns, stride, depth, sums);
-                Finish(sums, batch, r, Rows, panel * Width);
+                int count = Math.Min(Rows, rowCount - r);
+                float* output = target + r * ldy + column;
+                float* plus = added is null ? null : added + r * ldr + column;
+                float* perRow = biasPerRow ? bias + firstRow + r : null;
+                if (!wholePanel)
+                {
+                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref plain);
+                    Finish(sums, batch, firstRow + r, count, column);
+                    continue;
+                }
+                // Rows of Y are far apart and no hardware prefetcher sees the pattern; the product takes longer than memory does.
+                Memory.PrefetchRows(output, ldy, count, Width);
+                if (plus is not null)
+                {
+                    Memory.PrefetchRows(plus, ldr, count, Width);
+                }
+                if (typeof(TActivation) == typeof(NoActivation))
+                {
+                    store.Begin(output, ldy, plus, perRow);
+                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref store);
+                }
+                else
+                {
+                    store.Begin(sums, Width, null, perRow);
+                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref store);
+                    Activate(sums, count, output, plus);
+                }
             }
-            if (whole < lastRow)
+        }
+    }
+
+    // A loop of its own: with the activation in the tile's store, its constants would push the sums out of the registers.
+    private void Activate(float* source, int rows, float* output, float* plus)
+    {
+        for (int r = 0; r < rows; r++)
+        {
+            for (int c = 0; c < 2; c++)
             {
-                ProductTile<V>.Compute(rest, depth, columns, stride, depth, sums);
-                Finish(sums, batch, whole, lastRow - whole, panel * Width);
+                V x = TActivation.Apply(V.Load(source));
+                source += V.Width;
+                V.Store(plus is null ? x : x + V.Load(plus + c * V.Width), output + c * V.Width);
             }
+            output += ldy;
+            plus = plus is null ? null : plus + ldr;
         }
     }
 
@@ -223,5 +258,50 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
                 }
             }
         });
+    }
+}
+
+/// <summary>scale·sum + bias + residual, from the registers to their place.</summary>
+internal unsafe struct LinearStore<V>(float scale, float* columnBias, nint addedStride) : ITileStore<V>
+    where V : struct, ISimd<V>
+{
+    private float* target;
+    private nint stride;
+    private float* added;
+    private float* rowBias;
+
+    /// <summary>Where the next tile goes.</summary>
+    public void Begin(float* target, nint stride, float* added, float* rowBias)
+    {
+        this.target = target;
+        this.stride = stride;
+        this.added = added;
+        this.rowBias = rowBias;
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public readonly void Row(int row, V x, V y)
+    {
+        V factor = V.Broadcast(scale);
+        x *= factor;
+        y *= factor;
+        if (columnBias is not null)
+        {
+            x += V.Load(columnBias);
+            y += V.Load(columnBias + V.Width);
+        }
+        if (rowBias is not null)
+        {
+            V b = V.Broadcast(rowBias[row]);
+            x += b;
+            y += b;
+        }
+        if (added is not null)
+        {
+            x += V.Load(added + row * addedStride);
+            y += V.Load(added + row * addedStride + V.Width);
+        }
+        V.Store(x, target + row * stride);
+        V.Store(y, target + row * stride + V.Width);
     }
 }

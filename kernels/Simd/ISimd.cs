@@ -32,16 +32,19 @@ internal unsafe interface ISimd<T>
     /// <summary>a·b + c, rounded once where the hardware has the instruction.</summary>
     static abstract T MultiplyAdd(T a, T b, T c);
 
+    /// <summary>The larger one. Where either is not a number the result is b or not a number: one instruction, not IEEE's four.</summary>
     static abstract T Max(T a, T b);
 
+    /// <summary>The smaller one; not-a-number as for <see cref="Max"/>.</summary>
     static abstract T Min(T a, T b);
 
     static abstract T Abs(T a);
 
-    static abstract T Round(T a);
-
-    /// <summary>2^n for integral n in [-126, 127].</summary>
-    static abstract T PowerOfTwo(T n);
+    /// <summary>
+    /// a·2^n, where n is the integer in the low bits of <paramref name="rounded"/>, a value of <see cref="SimdMath.RoundingConstant"/> + n. The
+    /// exponents are added as integers: a and the result must be normal numbers.
+    /// </summary>
+    static abstract T AddExponent(T a, T rounded);
 
     /// <summary>Per lane: a where <paramref name="test"/> is below zero, else b.</summary>
     static abstract T SelectNegative(T test, T a, T b);

@@ -33,9 +33,8 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
 
     public static V1 Abs(V1 a) => new(MathF.Abs(a.value));
 
-    public static V1 Round(V1 a) => new(MathF.Round(a.value));
-
-    public static V1 PowerOfTwo(V1 n) => new(BitConverter.Int32BitsToSingle(((int)n.value + 127) << 23));
+    public static V1 AddExponent(V1 a, V1 rounded)
+        => new(BitConverter.Int32BitsToSingle(BitConverter.SingleToInt32Bits(a.value) + (BitConverter.SingleToInt32Bits(rounded.value) << 23)));
 
     public static V1 SelectNegative(V1 test, V1 a, V1 b) => test.value < 0 ? a : b;
 

@@ -40,20 +40,17 @@ internal readonly unsafe struct V128(Vector128<float> value) : ISimd<V128>
     public static V128 MultiplyAdd(V128 a, V128 b, V128 c) => new(Vector128.MultiplyAddEstimate(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128 Max(V128 a, V128 b) => new(Vector128.Max(a.value, b.value));
+    public static V128 Max(V128 a, V128 b) => new(Vector128.MaxNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128 Min(V128 a, V128 b) => new(Vector128.Min(a.value, b.value));
+    public static V128 Min(V128 a, V128 b) => new(Vector128.MinNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128 Abs(V128 a) => new(Vector128.Abs(a.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128 Round(V128 a) => new(Vector128.Round(a.value));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V128 PowerOfTwo(V128 n)
-        => new(Vector128.ShiftLeft(Vector128.ConvertToInt32(n.value) + Vector128.Create(127), 23).AsSingle());
+    public static V128 AddExponent(V128 a, V128 rounded)
+        => new((a.value.AsInt32() + Vector128.ShiftLeft(rounded.value.AsInt32(), 23)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V128 SelectNegative(V128 test, V128 a, V128 b)
@@ -62,13 +59,7 @@ internal readonly unsafe struct V128(Vector128<float> value) : ISimd<V128>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(V128 a) => Vector128.Sum(a.value);
 
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float MaxLane(V128 a)
-    {
-        float max = a.value.GetElement(0);
-        for (int i = 1; i < Width; i++)
-        {
-            max = MathF.Max(max, a.value.GetElement(i));
-        }
-        return max;
-    }
+        => MathF.Max(MathF.Max(a.value.GetElement(0), a.value.GetElement(1)), MathF.Max(a.value.GetElement(2), a.value.GetElement(3)));
 }

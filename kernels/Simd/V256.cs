@@ -40,20 +40,17 @@ internal readonly unsafe struct V256(Vector256<float> value) : ISimd<V256>
     public static V256 MultiplyAdd(V256 a, V256 b, V256 c) => new(Vector256.MultiplyAddEstimate(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Max(V256 a, V256 b) => new(Vector256.Max(a.value, b.value));
+    public static V256 Max(V256 a, V256 b) => new(Vector256.MaxNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Min(V256 a, V256 b) => new(Vector256.Min(a.value, b.value));
+    public static V256 Min(V256 a, V256 b) => new(Vector256.MinNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 Abs(V256 a) => new(Vector256.Abs(a.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 Round(V256 a) => new(Vector256.Round(a.value));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V256 PowerOfTwo(V256 n)
-        => new(Vector256.ShiftLeft(Vector256.ConvertToInt32(n.value) + Vector256.Create(127), 23).AsSingle());
+    public static V256 AddExponent(V256 a, V256 rounded)
+        => new((a.value.AsInt32() + Vector256.ShiftLeft(rounded.value.AsInt32(), 23)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V256 SelectNegative(V256 test, V256 a, V256 b)
@@ -62,13 +59,6 @@ internal readonly unsafe struct V256(Vector256<float> value) : ISimd<V256>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(V256 a) => Vector256.Sum(a.value);
 
-    public static float MaxLane(V256 a)
-    {
-        float max = a.value.GetElement(0);
-        for (int i = 1; i < Width; i++)
-        {
-            max = MathF.Max(max, a.value.GetElement(i));
-        }
-        return max;
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float MaxLane(V256 a) => V128.MaxLane(new V128(Vector128.MaxNative(a.value.GetLower(), a.value.GetUpper())));
 }

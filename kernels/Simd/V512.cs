@@ -40,20 +40,17 @@ internal readonly unsafe struct V512(Vector512<float> value) : ISimd<V512>
     public static V512 MultiplyAdd(V512 a, V512 b, V512 c) => new(Vector512.MultiplyAddEstimate(a.value, b.value, c.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512 Max(V512 a, V512 b) => new(Vector512.Max(a.value, b.value));
+    public static V512 Max(V512 a, V512 b) => new(Vector512.MaxNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512 Min(V512 a, V512 b) => new(Vector512.Min(a.value, b.value));
+    public static V512 Min(V512 a, V512 b) => new(Vector512.MinNative(a.value, b.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512 Abs(V512 a) => new(Vector512.Abs(a.value));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512 Round(V512 a) => new(Vector512.Round(a.value));
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V512 PowerOfTwo(V512 n)
-        => new(Vector512.ShiftLeft(Vector512.ConvertToInt32(n.value) + Vector512.Create(127), 23).AsSingle());
+    public static V512 AddExponent(V512 a, V512 rounded)
+        => new((a.value.AsInt32() + Vector512.ShiftLeft(rounded.value.AsInt32(), 23)).AsSingle());
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V512 SelectNegative(V512 test, V512 a, V512 b)
@@ -62,13 +59,6 @@ internal readonly unsafe struct V512(Vector512<float> value) : ISimd<V512>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static float Sum(V512 a) => Vector512.Sum(a.value);
 
-    public static float MaxLane(V512 a)
-    {
-        float max = a.value.GetElement(0);
-        for (int i = 1; i < Width; i++)
-        {
-            max = MathF.Max(max, a.value.GetElement(i));
-        }
-        return max;
-    }
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float MaxLane(V512 a) => V256.MaxLane(new V256(Vector256.MaxNative(a.value.GetLower(), a.value.GetUpper())));
 }
