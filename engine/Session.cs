@@ -29,7 +29,7 @@ public sealed partial class Session : IDisposable
     {
         (this.model, this.options) = (model, options);
         plan = new SessionPlan(model, options);
-        device = DeviceCatalog.Open(options.Device);
+        device = DeviceCatalog.Open(options.Device, options.Precision);
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);
         PositionTables positions = new(constants);

@@ -39,6 +39,9 @@ internal sealed class SessionPlan
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
     }
 
+    /// <summary>How the layers' weights are kept.</summary>
+    public WeightFormat Format => options.Precision.WeightFormat();
+
     public int GridHeight { get; }
 
     public int GridWidth { get; }
@@ -64,20 +67,20 @@ internal sealed class SessionPlan
     public static MemoryEstimate Estimate(GroupVitModel model, SessionOptions options)
     {
         SessionPlan plan = new(model, options);
-        using Device device = DeviceCatalog.Open(options.Device);
+        using Device device = DeviceCatalog.Open(options.Device, options.Precision);
         return plan.Estimate(device);
     }
 
     public (Graph Graph, ImageFeatures Features) ImageGraph(int batch, int height, int width)
     {
         Graph graph = new();
-        return (graph, new ImageEncoder(model.Weights).Describe(graph, batch, height, width));
+        return (graph, new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width));
     }
 
     public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length)
     {
         Graph graph = new();
-        return (graph, new TextEncoder(model.Weights).Describe(graph, batch, length));
+        return (graph, new TextEncoder(model.Weights, Format).Describe(graph, batch, length));
     }
 
     // The largest inputs of preset transformers that fit: the model's own square, and what its processor makes of a picture.

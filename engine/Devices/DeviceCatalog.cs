@@ -39,6 +39,20 @@ public static class DeviceCatalog
         return devices;
     }
 
+    /// <summary>Opens a device by name for a precision.</summary>
+    /// <exception cref="DeviceUnavailableException">There is none of that name, it does not open, or it has no kernels for the precision.</exception>
+    internal static Device Open(string name, Precision precision)
+    {
+        Device device = Open(name);
+        if (precision != Precision.Float32 && !(precision == Precision.BFloat16 && device.Kind == DeviceKind.Cpu))
+        {
+            string opened = device.Name;
+            device.Dispose();
+            throw new DeviceUnavailableException(opened, $"no kernels for {precision}; what there is: {Precision.Float32}{(opened == "cpu" ? $", {Precision.BFloat16}" : "")}");
+        }
+        return device;
+    }
+
     /// <summary>Opens a device by name.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, or it does not open; what was found is listed.</exception>
     internal static Device Open(string name)

@@ -20,13 +20,14 @@ internal sealed class PreparedNetwork : IDisposable
     /// <param name="graph">What to run.</param>
     /// <param name="device">As <see cref="SessionOptions.Device"/>.</param>
     /// <param name="threads">Of the cpu device; 0 for all of the machine's.</param>
-    public PreparedNetwork(Graph graph, string device, int threads)
+    /// <param name="precision">Which the device must have kernels for; the graph says what is kept how.</param>
+    public PreparedNetwork(Graph graph, string device, int threads, Precision precision = Precision.Float32)
     {
         ArgumentNullException.ThrowIfNull(graph);
         Operations = graph.Operations;
         Flops = Operations.Sum(operation => operation.Flops);
         Threads = threads == 0 ? Environment.ProcessorCount : threads;
-        this.device = DeviceCatalog.Open(device);
+        this.device = DeviceCatalog.Open(device, precision);
         constants = this.device.CreateConstants(account);
         worker = this.device.CreateWorker(account, constants, Threads);
         plan = MemoryPlan.For(graph);
@@ -98,7 +99,8 @@ internal sealed class PreparedImageEncoder : IDisposable
     /// <param name="height">Pixels, whole patches.</param>
     /// <param name="width">Pixels, whole patches.</param>
     /// <param name="threads">Of the cpu device; 0 for all of the machine's.</param>
-    public PreparedImageEncoder(GroupVitModel model, string device, int batch, int height, int width, int threads)
+    /// <param name="precision">Of the weights.</param>
+    public PreparedImageEncoder(GroupVitModel model, string device, int batch, int height, int width, int threads, Precision precision = Precision.Float32)
     {
         ArgumentNullException.ThrowIfNull(model);
         int patch = model.Config.Vision.PatchSize;
@@ -107,8 +109,8 @@ internal sealed class PreparedImageEncoder : IDisposable
             throw new ArgumentException($"an input of {height} x {width} pixels is not made of whole patches of {patch}");
         }
         Graph graph = new();
-        features = new ImageEncoder(model.Weights).Describe(graph, batch, height, width);
-        Network = new PreparedNetwork(graph, device, threads);
+        features = new ImageEncoder(model.Weights, precision.WeightFormat()).Describe(graph, batch, height, width);
+        Network = new PreparedNetwork(graph, device, threads, precision);
         Embedding = new float[features.Embedding.Count];
         GroupEmbeddings = new float[features.GroupEmbeddings.Count];
         Maps = new float[features.Maps.Count];

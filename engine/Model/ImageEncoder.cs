@@ -13,7 +13,7 @@ internal sealed record ImageFeatures(
     Tensor Pixels, IReadOnlyList<Tensor> Forced, Tensor Embedding, Tensor GroupEmbeddings, Tensor Maps, IReadOnlyList<Assignment> Assignments);
 
 /// <summary>The hierarchical grouping transformer (spec A) with its projection head (spec B.4), for one batch and picture size.</summary>
-internal sealed class ImageEncoder(ModelWeights weights)
+internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = WeightFormat.Float32)
 {
     private readonly VisionConfig vision = weights.Config.Vision;
 
@@ -24,7 +24,7 @@ internal sealed class ImageEncoder(ModelWeights weights)
     /// <param name="replay">Take the assignments from inputs instead of the arg-max (verification).</param>
     public ImageFeatures Describe(Graph graph, int batch, int height, int width, bool replay = false)
     {
-        Layers layers = new(graph, weights, (float)vision.LayerNormEps);
+        Layers layers = new(graph, weights, (float)vision.LayerNormEps, format);
         GroupingStage[] stages = [.. Enumerable.Range(0, vision.StageCount).Select(s => new GroupingStage(layers, vision, s))];
         int gridHeight = height / vision.PatchSize;
         int gridWidth = width / vision.PatchSize;

@@ -3,7 +3,7 @@ using GroupViT.Kernels;
 namespace GroupViT.Native;
 
 /// <summary>The few layers that both towers are made of, as calls that add operations to a graph.</summary>
-internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon)
+internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon, WeightFormat format)
 {
     public Graph Graph => graph;
 
@@ -87,6 +87,6 @@ internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon)
         _ => throw new ArgumentOutOfRangeException(nameof(function)),
     };
 
-    private static MatMul Product(TensorView x, Tensor weight, TensorView y, Tensor bias, Activation activation)
-        => new(x, weight.View().Repeat(x.Batch), y) { TransposeB = true, Bias = bias, Activation = activation };
+    private MatMul Product(TensorView x, Tensor weight, TensorView y, Tensor bias, Activation activation)
+        => new(x, weight.View().Repeat(x.Batch), y) { TransposeB = true, Bias = bias, Activation = activation, WeightFormat = format };
 }

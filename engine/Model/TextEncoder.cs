@@ -10,13 +10,13 @@ namespace GroupViT.Native;
 internal sealed record TextFeatures(Tensor Ids, Tensor Lengths, Tensor Pick, Tensor Projected);
 
 /// <summary>The causal text transformer (spec B.1) with its projection head, for one batch and length.</summary>
-internal sealed class TextEncoder(ModelWeights weights)
+internal sealed class TextEncoder(ModelWeights weights, WeightFormat format = WeightFormat.Float32)
 {
     private readonly TextConfig text = weights.Config.Text;
 
     public TextFeatures Describe(Graph graph, int batch, int length)
     {
-        Layers layers = new(graph, weights, (float)text.LayerNormEps);
+        Layers layers = new(graph, weights, (float)text.LayerNormEps, format);
         Tensor ids = graph.Input(Tensor.Int("input_ids", batch, 1, length));
         Tensor lengths = graph.Input(Tensor.Int("lengths", 1, 1, batch));
         Tensor pick = graph.Input(Tensor.Int("pick", batch, 1, 1));

@@ -1,7 +1,9 @@
+using GroupViT.Kernels;
+
 namespace GroupViT.Native;
 
 /// <summary>The image tower on one set of recorded pictures.</summary>
-internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights, Verifier.Runner runner, string picture)
+internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights, WeightFormat format, Verifier.Runner runner, string picture)
 {
     private readonly int[] shape = run.Shape($"{picture}.pixel_values");
     private readonly float[] pixels = run.Reference.ReadFloat32($"{picture}.pixel_values");
@@ -128,7 +130,7 @@ internal sealed class PictureVerifier(VerificationRun run, ModelWeights weights,
     private Dictionary<string, float[]> Run(Predicate<string> tapped, List<int[]?>? replay)
     {
         Graph graph = new(tapped);
-        ImageFeatures features = new ImageEncoder(weights).Describe(graph, shape[0], shape[2], shape[3], replay is not null);
+        ImageFeatures features = new ImageEncoder(weights, format).Describe(graph, shape[0], shape[2], shape[3], replay is not null);
         return runner.Run(graph, program =>
         {
             program.Upload<float>(features.Pixels, pixels);

@@ -1,7 +1,9 @@
+using GroupViT.Kernels;
+
 namespace GroupViT.Native;
 
 /// <summary>The text tower on the recorded token ids.</summary>
-internal sealed class TextVerifier(VerificationRun run, ModelWeights weights, Verifier.Runner runner)
+internal sealed class TextVerifier(VerificationRun run, ModelWeights weights, WeightFormat format, Verifier.Runner runner)
 {
     private const string Prefix = "text.";
 
@@ -38,7 +40,7 @@ internal sealed class TextVerifier(VerificationRun run, ModelWeights weights, Ve
     {
         Graph graph = new(tapped);
         (int batch, int length) = (shape[0], shape[1]);
-        TextFeatures features = new TextEncoder(weights).Describe(graph, batch, length);
+        TextFeatures features = new TextEncoder(weights, format).Describe(graph, batch, length);
         int[] lengths = new int[batch];
         int[] pick = new int[batch];
         for (int b = 0; b < batch; b++)

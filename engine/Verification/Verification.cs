@@ -38,7 +38,7 @@ internal sealed record VerificationReport(IReadOnlyList<VerifiedValue> Values, i
 /// An assignment may differ from the recorded one only where the reference's own two best groups are closer than the tolerance. Then
 /// the network is run again with the recorded assignment, so that what follows is compared like with like.
 /// </remarks>
-internal sealed class Verifier(Checkpoint checkpoint, Device device, int threads)
+internal sealed class Verifier(Checkpoint checkpoint, Device device, int threads, WeightFormat format = WeightFormat.Float32)
 {
     private readonly ModelWeights weights = new(checkpoint);
 
@@ -52,11 +52,11 @@ internal sealed class Verifier(Checkpoint checkpoint, Device device, int threads
         Runner runner = new(device, constants, account, threads, cancellation);
         foreach (string picture in run.Pictures)
         {
-            new PictureVerifier(run, weights, runner, picture).Compare();
+            new PictureVerifier(run, weights, format, runner, picture).Compare();
         }
         if (run.Has("text.input_ids"))
         {
-            new TextVerifier(run, weights, runner).Compare();
+            new TextVerifier(run, weights, format, runner).Compare();
         }
         JointVerifier.Compare(run, checkpoint);
         return run.Report();

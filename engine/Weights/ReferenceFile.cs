@@ -29,8 +29,11 @@ internal sealed class ReferenceFile : IDisposable
     private readonly SafetensorsFile _file;
     private readonly string _errorsFile;
 
-    private ReferenceFile(SafetensorsFile file, string errorsFile, IReadOnlyDictionary<string, ReferenceError> errors)
+    private readonly double _scale;
+
+    private ReferenceFile(SafetensorsFile file, string errorsFile, IReadOnlyDictionary<string, ReferenceError> errors, Precision precision)
     {
+        _scale = precision == Precision.BFloat16 ? Math.ScaleB(1, 24 - 9) : 1;
         _file = file;
         _errorsFile = errorsFile;
         Errors = errors;
@@ -46,8 +49,9 @@ internal sealed class ReferenceFile : IDisposable
 
     /// <param name="expected">The safetensors file.</param>
     /// <param name="errors">The errors; null: <see cref="ErrorsName"/> in the same folder.</param>
+    /// <param name="precision">What is compared with it; tolerances follow.</param>
     /// <exception cref="ModelFileException">Either file is missing or not what it should be.</exception>
-    public static ReferenceFile Open(string expected, string? errors = null)
+    public static ReferenceFile Open(string expected, string? errors = null, Precision precision = Precision.Float32)
     {
         SafetensorsFile file = SafetensorsFile.Open(expected);
         try
@@ -60,7 +64,7 @@ internal sealed class ReferenceFile : IDisposable
             }
             byte[] utf8 = new byte[source.Length];
             source.Read(0, utf8);
-            return new ReferenceFile(file, errorsFile, ParseErrors(utf8, errorsFile));
+            return new ReferenceFile(file, errorsFile, ParseErrors(utf8, errorsFile), precision);
         }
         catch
         {
@@ -90,11 +94,14 @@ internal sealed class ReferenceFile : IDisposable
         return values;
     }
 
-    /// <summary>How far a float32 result for this value may differ from the recorded one.</summary>
+    /// <summary>
+    /// How far a result for this value may differ from the recorded one. With bfloat16 weights the float32 tolerance times 2^15, the ratio of
+    /// the two unit roundoffs: to first order an error is proportional to it, and rounding the weights is part of what the float32 run rounds.
+    /// </summary>
     /// <exception cref="ModelFileException">The errors do not name it.</exception>
     public double Tolerance(string name)
         => Errors.TryGetValue(name, out ReferenceError error)
-            ? error.Tolerance
+            ? _scale * error.Tolerance
             : throw new ModelFileException(_errorsFile, "has no entry here, so there is no tolerance to compare it by", name);
 
     public void Dispose() => _file.Dispose();

@@ -6,13 +6,18 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record MatMul
 {
-    public override Step PrepareCpu<V>(CpuBinding binding) => Activation switch
-    {
-        Activation.Gelu => new CpuMatMul<V, Gelu>(this, binding),
-        Activation.QuickGelu => new CpuMatMul<V, QuickGelu>(this, binding),
-        Activation.Relu => new CpuMatMul<V, Relu>(this, binding),
-        _ => new CpuMatMul<V, NoActivation>(this, binding),
-    };
+    public override Step PrepareCpu<V>(CpuBinding binding)
+        => WeightFormat == WeightFormat.BFloat16 ? PrepareCpu<V, BFloat16Panel>(binding) : PrepareCpu<V, FloatPanel>(binding);
+
+    private Step PrepareCpu<V, TPanel>(CpuBinding binding)
+        where V : struct, ISimd<V>
+        where TPanel : struct, IPanelFormat => Activation switch
+        {
+            Activation.Gelu => new CpuMatMul<V, Gelu, TPanel>(this, binding),
+            Activation.QuickGelu => new CpuMatMul<V, QuickGelu, TPanel>(this, binding),
+            Activation.Relu => new CpuMatMul<V, Relu, TPanel>(this, binding),
+            _ => new CpuMatMul<V, NoActivation, TPanel>(this, binding),
+        };
 }
 
 /// <summary>
@@ -23,15 +28,16 @@ internal sealed partial record MatMul
 /// A task is a block of rows times a range of panels. A panel of the widest kind at K = 384 is 48 KB: it stays in L2 while the block's
 /// rows pass by, and a block of 96 rows at K = 384 is 147 KB, in L2 as well.
 /// </remarks>
-internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
+internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
     where V : struct, ISimd<V>
     where TActivation : struct, IActivation
+    where TPanel : struct, IPanelFormat
 {
     private const int TilesPerBlock = 8;
 
     private readonly float* a;
     private readonly float* b;
-    private readonly float* packed;
+    private readonly byte* packed;
     private readonly float* bias;
     private readonly float* residual;
     private readonly float* y;
@@ -39,7 +45,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
     private readonly nint lda, ldb, ldr, ldy;
     private readonly int m, n, depth, panels, blocks, rowsPerBlock, panelGroups;
     private readonly float scale;
-    private readonly bool transposeB, biasPerRow;
+    private readonly bool transposeB, biasPerRow, constant;
 
     public CpuMatMul(MatMul operation, CpuBinding binding)
         : base(binding, 0)
@@ -64,7 +70,8 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         panels = (n + Width - 1) / Width;
         a = binding.Float(viewA);
         (aBatch, lda) = (viewA.BatchStride, viewA.RowStride);
-        if (viewB.Tensor.IsConstant)
+        constant = viewB.Tensor.IsConstant;
+        if (constant)
         {
             packed = Pack(operation, binding, panels);
         }
@@ -85,9 +92,11 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         int wanted = Math.Max(1, 6 * binding.Threads / Math.Max(1, blocks * viewY.Batch));
         panelGroups = Math.Min(panels, wanted);
         Tiles = viewY.Batch * blocks * panelGroups;
-        long panelFloats = viewB.Tensor.IsConstant ? 0 : (long)depth * Width;
-        binding.ReserveScratch(panelFloats * sizeof(float));
+        binding.ReserveScratch(NeedsScratch ? (long)depth * Width * sizeof(float) : 0);
     }
+
+    // One panel: of a computed factor, or widened. Packed floats are read where they are.
+    private bool NeedsScratch => TPanel.Format != WeightFormat.Float32 || !constant;
 
     private static int Rows => ProductTile<V>.Rows;
 
@@ -100,50 +109,73 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         (int batch, int block) = Math.DivRem(batchBlock, blocks);
         int firstRow = block * rowsPerBlock;
         int rowCount = Math.Min(m, firstRow + rowsPerBlock) - firstRow;
-        // Packed factors need none, and a program without any has none.
-        float* panelScratch = packed is null ? (float*)Worker.Scratch(thread) : null;
-        float* rows = a + batch * aBatch + firstRow * lda;
-        float* target = y + batch * yBatch + firstRow * ldy;
-        float* added = residual is null ? null : residual + batch * rBatch + firstRow * ldr;
+        float* panelScratch = NeedsScratch ? (float*)Worker.Scratch(thread) : null;
         float* sums = stackalloc float[Rows * Width];
 
         int lastPanel = (int)((long)(group + 1) * panels / panelGroups);
         for (int panel = (int)((long)group * panels / panelGroups); panel < lastPanel; panel++)
         {
-            float* columns = Panel(panel, batch, panelScratch, out nint stride);
-            int column = panel * Width;
-            bool wholePanel = n - column >= Width;
-            LinearStore<V> store = new(scale, bias is null || biasPerRow ? null : bias + column, ldr);
-            StridedStore<V> plain = new(sums, Width);
-            for (int r = 0; r < rowCount; r += Rows)
+            byte* columns = Panel(panel, batch, panelScratch, out nint stride);
+            if (TPanel.Format != WeightFormat.Float32 && rowCount > 2 * Rows)
             {
-                int count = Math.Min(Rows, rowCount - r);
-                float* output = target + r * ldy + column;
-                float* plus = added is null ? null : added + r * ldr + column;
-                float* perRow = biasPerRow ? bias + firstRow + r : null;
-                if (!wholePanel)
-                {
-                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref plain);
-                    Finish(sums, batch, firstRow + r, count, column);
-                    continue;
-                }
-                // Rows of Y are far apart and no hardware prefetcher sees the pattern; the product takes longer than memory does.
-                Memory.PrefetchRows(output, ldy, count, Width);
-                if (plus is not null)
-                {
-                    Memory.PrefetchRows(plus, ldr, count, Width);
-                }
-                if (typeof(TActivation) == typeof(NoActivation))
-                {
-                    store.Begin(output, ldy, plus, perRow);
-                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref store);
-                }
-                else
-                {
-                    store.Begin(sums, Width, null, perRow);
-                    ProductTile<V>.Compute(count, rows + r * lda, lda, columns, stride, depth, ref store);
-                    Activate(sums, count, output, plus);
-                }
+                // Widened once for all the block's tiles; within a tile it would compete with the products for the same units (8 % of the encoder).
+                Widen(columns, panelScratch);
+                PanelRows<FloatPanel>(panel, (byte*)panelScratch, Width * sizeof(float), batch, firstRow, rowCount, sums);
+            }
+            else
+            {
+                PanelRows<TPanel>(panel, columns, stride, batch, firstRow, rowCount, sums);
+            }
+        }
+    }
+
+    private void Widen(byte* columns, float* target)
+    {
+        for (nint i = 0; i < (nint)depth * Width; i += V.Width)
+        {
+            V.Store(TPanel.Load<V>(columns + i * TPanel.Bytes), target + i);
+        }
+    }
+
+    // All the block's rows with one panel.
+    private void PanelRows<TFormat>(int panel, byte* columns, nint stride, int batch, int firstRow, int rowCount, float* sums)
+        where TFormat : struct, IPanelFormat
+    {
+        float* rows = a + batch * aBatch + firstRow * lda;
+        float* target = y + batch * yBatch + firstRow * ldy;
+        float* added = residual is null ? null : residual + batch * rBatch + firstRow * ldr;
+        int column = panel * Width;
+        bool wholePanel = n - column >= Width;
+        LinearStore<V> store = new(scale, bias is null || biasPerRow ? null : bias + column, ldr);
+        StridedStore<V> plain = new(sums, Width);
+        for (int r = 0; r < rowCount; r += Rows)
+        {
+            int count = Math.Min(Rows, rowCount - r);
+            float* output = target + r * ldy + column;
+            float* plus = added is null ? null : added + r * ldr + column;
+            float* perRow = biasPerRow ? bias + firstRow + r : null;
+            if (!wholePanel)
+            {
+                ProductTile<V>.Compute<TFormat, StridedStore<V>>(count, rows + r * lda, lda, columns, stride, depth, ref plain);
+                Finish(sums, batch, firstRow + r, count, column);
+                continue;
+            }
+            // Rows of Y are far apart and no hardware prefetcher sees the pattern; the product takes longer than memory does.
+            Memory.PrefetchRows(output, ldy, count, Width);
+            if (plus is not null)
+            {
+                Memory.PrefetchRows(plus, ldr, count, Width);
+            }
+            if (typeof(TActivation) == typeof(NoActivation))
+            {
+                store.Begin(output, ldy, plus, perRow);
+                ProductTile<V>.Compute<TFormat, LinearStore<V>>(count, rows + r * lda, lda, columns, stride, depth, ref store);
+            }
+            else
+            {
+                store.Begin(sums, Width, null, perRow);
+                ProductTile<V>.Compute<TFormat, LinearStore<V>>(count, rows + r * lda, lda, columns, stride, depth, ref store);
+                Activate(sums, count, output, plus);
             }
         }
     }
@@ -164,12 +196,12 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         }
     }
 
-    private float* Panel(int panel, int batch, float* scratch, out nint stride)
+    private byte* Panel(int panel, int batch, float* scratch, out nint stride)
     {
-        stride = Width;
+        stride = Width * TPanel.Bytes;
         if (packed is not null)
         {
-            return packed + (nint)panel * depth * Width;
+            return packed + (nint)panel * depth * stride;
         }
         int first = panel * Width;
         int count = Math.Min(Width, n - first);
@@ -178,8 +210,8 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         {
             if (count == Width)
             {
-                stride = ldb;
-                return source + first;
+                stride = ldb * sizeof(float);
+                return (byte*)(source + first);
             }
             PanelPacking.FromRows(source + first, ldb, depth, count, Width, scratch);
         }
@@ -187,7 +219,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         {
             PanelPacking.FromColumns(source + first * ldb, ldb, depth, count, Width, scratch);
         }
-        return scratch;
+        return (byte*)scratch;
     }
 
     /// <summary>Scale, bias, activation and residual on the way from the tile to Y.</summary>
@@ -225,7 +257,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         W.Store(added is null ? x : x + W.Load(added), target);
     }
 
-    private static float* Pack(MatMul operation, CpuBinding binding, int panels)
+    private static byte* Pack(MatMul operation, CpuBinding binding, int panels)
     {
         TensorView view = operation.B;
         int k = operation.K;
@@ -235,26 +267,29 @@ internal sealed unsafe class CpuMatMul<V, TActivation> : CpuStep
         {
             throw new ArgumentException($"a constant factor is packed whole, not {view}");
         }
-        string key = $"{view.Tensor.Name}/panels{Width}{(transposed ? "t" : "")}";
-        return binding.Pack(key, (long)panels * k * Width, destination =>
+        string key = $"{view.Tensor.Name}/panels{Width}{(transposed ? "t" : "")}/{TPanel.Format}";
+        nint panelValues = (nint)k * Width;
+        long floats = (panels * panelValues * TPanel.Bytes + sizeof(float) - 1) / sizeof(float);
+        return (byte*)binding.Pack(key, floats, destination =>
         {
             float[] values = new float[view.Tensor.Count];
             view.Tensor.Reader!(values);
-            fixed (float* source = values)
+            float[] wide = new float[panelValues];
+            fixed (float* source = values, panelFloats = wide)
             {
                 for (int panel = 0; panel < panels; panel++)
                 {
                     int first = panel * Width;
                     int count = Math.Min(Width, n - first);
-                    float* target = destination + (nint)panel * k * Width;
                     if (transposed)
                     {
-                        PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, target);
+                        PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, panelFloats);
                     }
                     else
                     {
-                        PanelPacking.FromRows(source + first, n, k, count, Width, target);
+                        PanelPacking.FromRows(source + first, n, k, count, Width, panelFloats);
                     }
+                    TPanel.Store(panelFloats, (byte*)destination + panel * panelValues * TPanel.Bytes, panelValues);
                 }
             }
         });

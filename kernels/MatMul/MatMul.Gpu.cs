@@ -7,13 +7,15 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record MatMul
 {
-    public override Step PrepareGpu(GpuBinding binding) => Activation switch
-    {
-        Activation.Gelu => GpuMatMul.Prepare<GpuGelu>(this, binding),
-        Activation.QuickGelu => GpuMatMul.Prepare<GpuQuickGelu>(this, binding),
-        Activation.Relu => GpuMatMul.Prepare<GpuRelu>(this, binding),
-        _ => GpuMatMul.Prepare<GpuNoActivation>(this, binding),
-    };
+    public override Step PrepareGpu(GpuBinding binding) => WeightFormat != WeightFormat.Float32
+        ? throw new NotSupportedException($"no GPU kernel keeps weights as {WeightFormat}")
+        : Activation switch
+        {
+            Activation.Gelu => GpuMatMul.Prepare<GpuGelu>(this, binding),
+            Activation.QuickGelu => GpuMatMul.Prepare<GpuQuickGelu>(this, binding),
+            Activation.Relu => GpuMatMul.Prepare<GpuRelu>(this, binding),
+            _ => GpuMatMul.Prepare<GpuNoActivation>(this, binding),
+        };
 }
 
 internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rowTiles, int columnTiles)

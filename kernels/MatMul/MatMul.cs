@@ -34,6 +34,9 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
 
     public TensorView? Residual { get; init; }
 
+    /// <summary>How a constant B is kept: its values are rounded to the format first, and what follows is as for float32.</summary>
+    public WeightFormat WeightFormat { get; init; }
+
     public int M => Y.Rows;
 
     public int N => Y.Columns;
@@ -49,6 +52,7 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
         Require(k == K && n == N, $"{A} times {B}{(TransposeB ? " transposed" : "")} is not {Y}");
         Require(A.Batch == Y.Batch && B.Batch == Y.Batch, $"{A}, {B} and {Y} must have the same batch (repeat what is shared)");
         Require(Y.BatchStride != 0 || Y.Batch == 1, $"{Y} is written and cannot repeat");
+        Require(WeightFormat == WeightFormat.Float32 || B.Tensor.IsConstant, $"{B} is no constant: only weights are kept as {WeightFormat}");
         if (Bias is not null)
         {
             RequireVector(Bias, BiasAxis == BiasAxis.Columns ? N : M);
@@ -75,7 +79,7 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
                     double magnitude = 0;
                     for (int k = 0; k < K; k++)
                     {
-                        double product = memory.Get(A, b, m, k) * (TransposeB ? memory.Get(B, b, n, k) : memory.Get(B, b, k, n));
+                        double product = memory.Get(A, b, m, k) * Stored(TransposeB ? memory.Get(B, b, n, k) : memory.Get(B, b, k, n));
                         sum += product;
                         magnitude += Math.Abs(product);
                     }
@@ -90,4 +94,7 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
             }
         }
     }
+
+    private double Stored(double value)
+        => WeightFormat == WeightFormat.BFloat16 ? BFloat16.ToSingle(BFloat16.FromSingle((float)value)) : value;
 }

@@ -17,6 +17,9 @@ internal unsafe interface ISimd<T>
 
     static abstract T Load(float* source);
 
+    /// <summary>As many bfloat16 values, widened.</summary>
+    static abstract T LoadBFloat16(ushort* source);
+
     static abstract void Store(T value, float* destination);
 
     static abstract T Broadcast(float value);

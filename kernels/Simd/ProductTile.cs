@@ -43,53 +43,62 @@ internal static unsafe class ProductTile<V>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Compute<TStore>(int rows, float* a, nint lda, float* b, nint ldb, int depth, ref TStore store)
         where TStore : struct, ITileStore<V>
+        => Compute<FloatPanel, TStore>(rows, a, lda, (byte*)b, ldb * sizeof(float), depth, ref store);
+
+    /// <summary>The same with B in any format, its rows <paramref name="ldb"/> bytes apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Compute<TPanel, TStore>(int rows, float* a, nint lda, byte* b, nint ldb, int depth, ref TStore store)
+        where TPanel : struct, IPanelFormat
+        where TStore : struct, ITileStore<V>
     {
         int first = 0;
         for (; rows - first >= V.TileRows; first += V.TileRows)
         {
             if (V.TileRows == 12)
             {
-                Product<Twelve, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+                Product<Twelve, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
             }
             else
             {
-                Product<Six, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+                Product<Six, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
             }
         }
         if (first < rows)
         {
-            Rest(first, rows, a, lda, b, ldb, depth, ref store);
+            Rest<TPanel, TStore>(first, rows, a, lda, b, ldb, depth, ref store);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Rest<TStore>(int first, int rows, float* a, nint lda, float* b, nint ldb, int depth, ref TStore store)
+    private static void Rest<TPanel, TStore>(int first, int rows, float* a, nint lda, byte* b, nint ldb, int depth, ref TStore store)
+        where TPanel : struct, IPanelFormat
         where TStore : struct, ITileStore<V>
     {
         if (V.TileRows == 12 && rows - first >= 8)
         {
-            Product<Eight, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+            Product<Eight, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
             first += 8;
         }
         if (rows - first >= 4)
         {
-            Product<Four, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+            Product<Four, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
             first += 4;
         }
         if (rows - first >= 2)
         {
-            Product<Two, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+            Product<Two, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
             first += 2;
         }
         if (first < rows)
         {
-            Product<One, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
+            Product<One, TPanel, TStore>(first, a + first * lda, lda, b, ldb, depth, ref store);
         }
     }
 
     [MethodImpl(MethodImplOptions.NoInlining)]
-    private static void Product<TRows, TStore>(int first, float* a, nint lda, float* b, nint ldb, int depth, ref TStore store)
+    private static void Product<TRows, TPanel, TStore>(int first, float* a, nint lda, byte* b, nint ldb, int depth, ref TStore store)
         where TRows : struct, ICount
+        where TPanel : struct, IPanelFormat
         where TStore : struct, ITileStore<V>
     {
         V c0x = V.Zero, c0y = V.Zero;
@@ -110,8 +119,8 @@ internal static unsafe class ProductTile<V>
         float* a9 = a + 9 * lda;
         for (int k = 0; k < depth; k++)
         {
-            V x = V.Load(b);
-            V y = V.Load(b + V.Width);
+            V x = TPanel.Load<V>(b);
+            V y = TPanel.Load<V>(b + V.Width * TPanel.Bytes);
             b += ldb;
             V e;
             e = V.Broadcast(*a0);

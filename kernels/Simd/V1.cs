@@ -13,6 +13,8 @@ internal readonly unsafe struct V1(float value) : ISimd<V1>
 
     public static V1 Load(float* source) => new(*source);
 
+    public static V1 LoadBFloat16(ushort* source) => new(BFloat16.ToSingle(*source));
+
     public static void Store(V1 value, float* destination) => *destination = value.value;
 
     public static V1 Broadcast(float value) => new(value);

@@ -52,6 +52,7 @@ internal sealed record BenchRun
     /// <summary>Warms up, then runs the image encoder whole and step by step in turn.</summary>
     /// <param name="model">Whose weights.</param>
     /// <param name="device">As <see cref="SessionOptions.Device"/>.</param>
+    /// <param name="precision">Of the weights.</param>
     /// <param name="size">Pixels, whole patches.</param>
     /// <param name="batch">Pictures at once.</param>
     /// <param name="threads">Of the cpu device; 0 for all of the machine's.</param>
@@ -59,11 +60,11 @@ internal sealed record BenchRun
     /// <param name="warmedUp">Called once before the first, with the milliseconds that a run takes.</param>
     /// <param name="cancellation">Looked at between runs.</param>
     public static BenchRun Measure(
-        GroupVitModel model, string device, (int Height, int Width) size, int batch, int threads, int runs, Action<double> warmedUp, CancellationToken cancellation)
+        GroupVitModel model, string device, Precision precision, (int Height, int Width) size, int batch, int threads, int runs, Action<double> warmedUp, CancellationToken cancellation)
     {
         ArgumentOutOfRangeException.ThrowIfLessThan(runs, LeastRuns);
         float[] pixels = Pixels(model, size, batch);
-        using PreparedImageEncoder encoder = new(model, device, batch, size.Height, size.Width, threads);
+        using PreparedImageEncoder encoder = new(model, device, batch, size.Height, size.Width, threads, precision);
         PreparedNetwork network = encoder.Network;
         double[] steps = new double[network.Operations.Count];
         long start = Stopwatch.GetTimestamp();

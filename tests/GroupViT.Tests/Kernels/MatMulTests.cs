@@ -37,6 +37,30 @@ internal sealed class MatMulTests(TestDevice device)
         }
     }
 
+    // The definition rounds the weights; what follows has float32's bound. Sizes on both sides of where a panel is widened for a whole block.
+    [Test]
+    public void Weights_kept_as_bfloat16_are_rounded_and_nothing_else([Values] Values values)
+    {
+        if (!device.IsCpu)
+        {
+            Assert.Ignore("only the cpu device keeps weights as bfloat16");
+        }
+        foreach ((int m, int n, int k) in Sizes)
+        {
+            OperationHarness harness = new(device, m + n + k) { Values = values };
+            harness.Check(new MatMul(Tensor.Float("a", 1, m, k), harness.Constant("w", n, k).View(), Tensor.Float("y", 1, m, n))
+            {
+                TransposeB = true,
+                Bias = harness.Vector("bias", n),
+                WeightFormat = WeightFormat.BFloat16,
+            });
+        }
+    }
+
+    [Test]
+    public void Only_constants_are_kept_as_bfloat16()
+        => Assert.Throws<ArgumentException>(() => new MatMul(Tensor.Float("a", 1, 3, 4), Tensor.Float("b", 1, 4, 2), Tensor.Float("y", 1, 3, 2)) { WeightFormat = WeightFormat.BFloat16 }.Validate());
+
     [Test]
     public void Computed_factors_equal_the_definition([Values] bool transposed, [Values(0.125f, 1f)] float scale)
     {

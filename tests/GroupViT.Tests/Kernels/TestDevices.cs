@@ -16,6 +16,8 @@ internal sealed class TestDevice(string name, DeviceKind kind, Func<Device> open
     /// <summary>The simulator takes milliseconds per barrier and microseconds per multiply-add: it gets the tiny shapes only.</summary>
     public bool IsSlow => kind == DeviceKind.Simulator;
 
+    public bool IsCpu => kind == DeviceKind.Cpu;
+
     public override string ToString() => name;
 
     public void Close()

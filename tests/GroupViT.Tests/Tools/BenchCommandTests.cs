@@ -91,7 +91,7 @@ internal sealed class BenchCommandTests
     {
         using GroupVitModel model = ModelLocator.Open("scenes");
         Assert.That(
-            () => BenchRun.Measure(model, "cpu", (56, 56), 1, 1, BenchRun.LeastRuns - 1, _ => { }, CancellationToken.None), Throws.InstanceOf<ArgumentOutOfRangeException>());
+            () => BenchRun.Measure(model, "cpu", Precision.Float32, (56, 56), 1, 1, BenchRun.LeastRuns - 1, _ => { }, CancellationToken.None), Throws.InstanceOf<ArgumentOutOfRangeException>());
     }
 
     private static double Number(JsonElement json, string name) => json.GetProperty(name).GetDouble();

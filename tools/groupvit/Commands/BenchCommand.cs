@@ -39,7 +39,7 @@ internal static class BenchCommand
             throw new UsageException($"--size {size.Height}x{size.Width}: sides must be multiples of the model's patch of {patch} pixels, as {Round(size.Height)}x{Round(size.Width)}");
         }
         // No bar that moves while it is measured: what draws it takes a processor.
-        BenchRun run = BenchRun.Measure(model, device, size, batch, threads, runs, Announce, cancellation);
+        BenchRun run = BenchRun.Measure(model, device, parsed.GetValue(options.Precision), size, batch, threads, runs, Announce, cancellation);
         if (output.IsJson)
         {
             output.Json(writer => Write(writer, run, name, precision, size, batch));

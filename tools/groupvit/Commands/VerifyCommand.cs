@@ -28,11 +28,11 @@ internal static class VerifyCommand
         string deviceName = parsed.GetValue(options.Device)!;
         int threads = parsed.GetValue(options.Threads);
         new SessionOptions { Device = deviceName, Precision = precision, Threads = threads }.Validate();
-        using ReferenceFile reference = ReferenceFile.Open(parsed.GetValue(options.Reference)!, parsed.GetValue(options.Errors));
+        using ReferenceFile reference = ReferenceFile.Open(parsed.GetValue(options.Reference)!, parsed.GetValue(options.Errors), precision);
         string modelName = parsed.GetValue(options.Model)!;
         using GroupVitModel model = ModelLocator.Open(modelName);
-        using Device device = DeviceCatalog.Open(deviceName);
-        VerificationReport report = new Verifier(model.Checkpoint, device, threads == 0 ? Environment.ProcessorCount : threads)
+        using Device device = DeviceCatalog.Open(deviceName, precision);
+        VerificationReport report = new Verifier(model.Checkpoint, device, threads == 0 ? Environment.ProcessorCount : threads, precision.WeightFormat())
             .Run(reference, parsed.GetValue(options.Only), cancellation);
         if (output.IsJson)
         {

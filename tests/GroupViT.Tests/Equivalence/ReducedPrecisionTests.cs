@@ -1,0 +1,76 @@
+using GroupViT.Native;
+using GroupViT.Tests.Engine;
+
+namespace GroupViT.Tests.Equivalence;
+
+/// <summary>bfloat16 weights: half the memory, and what it costs in labels and embeddings.</summary>
+[Category("Cpu")]
+internal sealed class ReducedPrecisionTests
+{
+    [Test]
+    public void Bfloat16_weights_change_few_labels_of_the_scenes()
+    {
+        using GroupVitModel model = GroupVitModel.Load(Fixtures.Models("scenes"));
+        using Session exact = model.OpenSession(Options(Precision.Float32));
+        using Session reduced = model.OpenSession(Options(Precision.BFloat16));
+        string[] pictures = Directory.GetFiles(Fixtures.Path("scenes"), "*.picture.png");
+        Assert.That(pictures, Is.Not.Empty);
+        foreach (SegmentationPreset preset in Enum.GetValues<SegmentationPreset>())
+        {
+            SegmentationOptions rules = new() { Preset = preset };
+            LabelBank words = exact.EncodeLabels(model.Labels);
+            LabelBank reducedWords = reduced.EncodeLabels(model.Labels);
+            long pixels = 0;
+            long equal = 0;
+            foreach (string path in pictures)
+            {
+                ReadOnlySpan<ushort> a = exact.Segment(Picture.FromFile(path), words, rules).Mask.Span;
+                ReadOnlySpan<ushort> b = reduced.Segment(Picture.FromFile(path), reducedWords, rules).Mask.Span;
+                pixels += a.Length;
+                for (int i = 0; i < a.Length; i++)
+                {
+                    equal += a[i] == b[i] ? 1 : 0;
+                }
+            }
+            TestContext.Out.WriteLine($"{preset}: {pixels} pixels, {(double)equal / pixels:P3} of the labels unchanged");
+            Assert.That((double)equal / pixels, Is.GreaterThanOrEqualTo(0.995), preset.ToString());
+        }
+    }
+
+    [Test, Category("FullSize")]
+    public void Bfloat16_weights_halve_the_memory_and_err_less_than_autocast()
+    {
+        using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
+        MemoryEstimate exact = model.EstimateMemory(Options(Precision.Float32));
+        MemoryEstimate reduced = model.EstimateMemory(Options(Precision.BFloat16));
+        TestContext.Out.WriteLine($"float32: {exact}; bfloat16: {reduced}");
+        Assert.That((double)reduced.ImageWeights / exact.ImageWeights, Is.LessThan(0.52));
+
+        using Session first = model.OpenSession(Options(Precision.Float32));
+        using Session second = model.OpenSession(Options(Precision.BFloat16));
+        // The largest that the sessions are for, so that the estimate is met to the byte.
+        Picture picture = TestModels.Noise(448, 224);
+        SegmentationOptions rules = new() { ShortSide = 224 };
+        float[] a = [.. first.Encode(picture, rules).Embedding.Span];
+        float[] b = [.. second.Encode(picture, rules).Embedding.Span];
+        Assert.That(second.MemoryInUse, Is.EqualTo(reduced.WithoutText));
+        double error = Math.Sqrt(a.Zip(b, (x, y) => ((double)x - y) * ((double)x - y)).Sum());
+        TestContext.Out.WriteLine($"the unit embedding moves by {error:G3}");
+        // Half the worst that PyTorch's autocast makes of the same network in bfloat16 (docs/numerics.md), which rounds activations too.
+        Assert.That(error, Is.GreaterThan(0).And.LessThan(0.0155));
+    }
+
+    [Test]
+    public void A_device_without_kernels_for_a_precision_says_what_it_has()
+    {
+        using GroupVitModel model = TestModels.Tiny();
+        Assert.That(
+            () => model.OpenSession(Options(Precision.BFloat16) with { Device = "simulator" }),
+            Throws.InstanceOf<DeviceUnavailableException>().With.Message.Contains("Float32"));
+        Assert.That(
+            () => model.OpenSession(Options(Precision.Float16)),
+            Throws.InstanceOf<DeviceUnavailableException>().With.Message.Contains("Float32, BFloat16"));
+    }
+
+    private static SessionOptions Options(Precision precision) => new() { Device = "cpu", Precision = precision, MaxSize = (224, 448) };
+}
