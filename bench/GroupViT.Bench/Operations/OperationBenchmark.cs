@@ -2,8 +2,8 @@ using BenchmarkDotNet.Attributes;
 using BenchmarkDotNet.Configs;
 using BenchmarkDotNet.Jobs;
 using BenchmarkDotNet.Toolchains.InProcess.NoEmit;
-using GroupViT.Bench.Kernels;
 using GroupViT.Bench.Measuring;
+using GroupViT.Bench.Workloads;
 using GroupViT.Native;
 
 namespace GroupViT.Bench.Operations;

@@ -1,4 +1,4 @@
-using GroupViT.Bench.Kernels;
+using GroupViT.Bench.Workloads;
 using GroupViT.Kernels;
 using GroupViT.Native;
 using GroupViT.Native.Measuring;
