@@ -22,6 +22,9 @@ internal static class BenchProgram
             EncoderCommand.Create(),
             SoakCommand.Create(),
             StartupCommand.Create(),
+            OperationsCommand.Create(),
+            ReportCommands.Chart(),
+            ReportCommands.Readme(),
         };
         ParseResult parsed = root.Parse(args, new ParserConfiguration { ResponseFileTokenReplacer = null });
         if (parsed.Errors.Count > 0)

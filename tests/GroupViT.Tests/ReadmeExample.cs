@@ -5,22 +5,7 @@ namespace GroupViT.Tests;
 /// <summary>The library example of the README: compiled here, run here, and held equal to what is printed there.</summary>
 internal sealed class ReadmeExample
 {
-    private static string Repository
-    {
-        get
-        {
-            DirectoryInfo? folder = new(AppContext.BaseDirectory);
-            while (folder is not null && !File.Exists(Path.Combine(folder.FullName, "GroupViT.Native.sln")))
-            {
-                folder = folder.Parent;
-            }
-            if (folder is null)
-            {
-                Assert.Ignore("the tests run outside the repository");
-            }
-            return folder!.FullName;
-        }
-    }
+    private static string Repository => RepositoryFolder.OrIgnore();
 
     [Test]
     public void The_example_runs_and_finds_what_is_in_the_picture()

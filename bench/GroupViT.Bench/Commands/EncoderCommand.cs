@@ -1,8 +1,8 @@
 using System.CommandLine;
 using System.Diagnostics;
 using System.Globalization;
-using GroupViT.Bench.Kernels;
 using GroupViT.Bench.Measuring;
+using GroupViT.Bench.Workloads;
 using GroupViT.Native;
 using GroupViT.Native.Measuring;
 

@@ -1,6 +1,6 @@
 using System.CommandLine;
-using GroupViT.Bench.Kernels;
 using GroupViT.Bench.Measuring;
+using GroupViT.Bench.Workloads;
 using GroupViT.Native;
 using GroupViT.Native.Measuring;
 

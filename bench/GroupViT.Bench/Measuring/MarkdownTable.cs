@@ -70,16 +70,18 @@ internal sealed class MarkdownTable
         return text.ToString();
     }
 
-    /// <summary>Every table of a Markdown text, in order.</summary>
+    /// <summary>Every table of a Markdown text, in order; what stands between code fences is no table.</summary>
     /// <exception cref="FormatException">A table's row has another number of cells than its head.</exception>
     public static IReadOnlyList<MarkdownTable> Parse(string text)
     {
         List<MarkdownTable> tables = [];
         MarkdownTable? open = null;
         string[]? head = null;
+        bool fenced = false;
         foreach (string line in text.Split('\n').Select(line => line.Trim()))
         {
-            if (!line.StartsWith('|'))
+            fenced ^= line.StartsWith("```", StringComparison.Ordinal);
+            if (fenced || !line.StartsWith('|'))
             {
                 (open, head) = (null, null);
                 continue;

@@ -23,8 +23,8 @@ internal sealed class SoakJob
     private readonly SegmentationOptions rules;
     private readonly Picture picture;
     private readonly byte[] pixels;
-    private readonly ushort[] mask;
-    private readonly LabelShare[] shares;
+    private ushort[] mask;
+    private LabelShare[] shares;
 
     public SoakJob(Session session, LabelBank bank, SegmentationOptions rules, RgbImage image)
     {
@@ -36,7 +36,13 @@ internal sealed class SoakJob
         shares = [.. first.Labels];
     }
 
-    public int Labels => shares.Count(share => share.Pixels > 0);
+    /// <summary>This picture held to another's first result: what a wrong answer looks like.</summary>
+    internal SoakJob WithAnswerOf(SoakJob other)
+    {
+        SoakJob job = (SoakJob)MemberwiseClone();
+        (job.mask, job.shares) = (other.mask, other.shares);
+        return job;
+    }
 
     /// <summary>A buffer for <see cref="IsRight"/>, one per caller.</summary>
     public ushort[] NewMask() => new ushort[mask.Length];

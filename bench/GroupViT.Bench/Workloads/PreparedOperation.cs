@@ -1,7 +1,7 @@
 using GroupViT.Kernels;
 using GroupViT.Kernels.Devices;
 
-namespace GroupViT.Bench.Kernels;
+namespace GroupViT.Bench.Workloads;
 
 /// <summary>One operation on the cpu device, alone with its tensors, which hold random values.</summary>
 internal sealed class PreparedOperation : IDisposable

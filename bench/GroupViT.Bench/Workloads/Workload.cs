@@ -1,4 +1,4 @@
-namespace GroupViT.Bench.Kernels;
+namespace GroupViT.Bench.Workloads;
 
 /// <summary>Something small to time: one operation of the network at one shape, or one step of the host's around it.</summary>
 /// <param name="Kind">The operation: MatMul, Attention, ...</param>

@@ -3,7 +3,7 @@ using GroupViT.Native;
 using GroupViT.Native.Imaging;
 using GroupViT.Native.Measuring;
 
-namespace GroupViT.Bench.Kernels;
+namespace GroupViT.Bench.Workloads;
 
 /// <summary>
 /// Every shape that the model runs, taken from its graphs, so that the list cannot fall behind the network: each different operation
