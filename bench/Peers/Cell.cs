@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.IO.Enumeration;
+using GroupViT.Bench.Commands;
 
 namespace GroupViT.Bench.Peers;
 
@@ -33,10 +34,8 @@ internal sealed record Cell(Encoder Encoder, int Size, int Batch, int Threads)
     {
         string[] each = patterns.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
         Cell[] cells = [.. All.Where(cell => each.Any(pattern => FileSystemName.MatchesSimpleExpression(pattern, cell.Name)))];
-        return cells.Length > 0 ? cells : throw new UsageException($"no cell is called '{patterns}'; there are {string.Join(", ", All.Select(cell => cell.Name))}");
+        return cells.Length > 0 ? cells : throw new BenchException($"no cell is called '{patterns}'; there are {string.Join(", ", All.Select(cell => cell.Name))}");
     }
 
     public static Cell Named(string name) => Matching(name)[0];
 }
-
-internal sealed class UsageException(string message) : Exception(message);

@@ -13,7 +13,7 @@ namespace GroupViT.Bench.Peers;
 /// <param name="Settings">By contender's name.</param>
 /// <param name="Differences">By contender's name, of each output.</param>
 internal sealed record CellResult(
-    Cell Cell, long Flops, AlternatingResult? Result, IReadOnlyDictionary<string, string> Settings, IReadOnlyDictionary<string, IReadOnlyList<OutputDifference>> Differences);
+    Cell Cell, double Flops, AlternatingResult? Result, IReadOnlyDictionary<string, string> Settings, IReadOnlyDictionary<string, IReadOnlyList<OutputDifference>> Differences);
 
 /// <summary>Runs cells: prints the models, starts the contenders, compares what they make, and times those who make the same.</summary>
 internal sealed class Comparison(Network network, string model, string folder, IReadOnlyList<ContenderKind> kinds, TimeSpan budget, Action<string> log)
@@ -63,21 +63,28 @@ internal sealed class Comparison(Network network, string model, string folder, I
             List<ContenderProcess> equal = [];
             foreach (ContenderKind kind in kinds)
             {
-                if (Start(kind, cell, files) is not { } process)
+                try
                 {
+                    ContenderProcess process = ContenderProcess.Start(kind, cell, files);
+                    started.Add(process);
+                    differences.Add(kind.Name, equality.Compare(kind.Name, process.Outputs(folder)));
+                    settings.Add(kind.Name, process.Settings);
+                    ran.Add(kind.Name);
+                }
+                catch (ContenderException exception)
+                {
+                    absent[kind.Name] = exception.Message;
+                    log($"  {exception.Message}");
                     continue;
                 }
-                started.Add(process);
-                settings.Add(kind.Name, process.Settings);
-                differences.Add(kind.Name, equality.Compare(process.Outputs(folder)));
                 if (differences[kind.Name].FirstOrDefault(output => !output.Equal) is { } unequal)
                 {
                     log(FormattableString.Invariant($"  {kind.Name}: {unequal.Output} differs by {unequal.Difference:E2}, more than {unequal.Tolerance:E2}: not timed (smallest margin of an assignment: {equality.Margin:E2})"));
                     continue;
                 }
-                equal.Add(process);
+                equal.Add(started[^1]);
             }
-            long flops = Network.Flops(network.Describe(cell));
+            double flops = network.Describe(cell).Operations.Sum(operation => operation.Flops);
             AlternatingResult? result = equal.Count == 0 ? null : new ProcessRounds { Budget = budget }.Run(equal, () => Ceiling.FloatRate(cell.ThreadCount));
             foreach (ContenderProcess process in equal)
             {
@@ -89,22 +96,6 @@ internal sealed class Comparison(Network network, string model, string folder, I
         finally
         {
             started.ForEach(process => process.Dispose());
-        }
-    }
-
-    private ContenderProcess? Start(ContenderKind kind, Cell cell, CellFiles files)
-    {
-        try
-        {
-            ContenderProcess process = ContenderProcess.Start(kind, cell, files);
-            ran.Add(kind.Name);
-            return process;
-        }
-        catch (ContenderException exception)
-        {
-            absent[kind.Name] = $"{cell.Name}: {exception.Message}";
-            log($"  {exception.Message}");
-            return null;
         }
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using GroupViT.Bench.Commands;
 using GroupViT.Bench.Peers.Commands;
 using GroupViT.Bench.Peers.Contenders;
 using GroupViT.Bench.Peers.Processes;
@@ -21,12 +22,22 @@ internal static class EntryPoint
 
     private static int RunCommand(string[] arguments)
     {
-        RootCommand root = new("GroupViT.Native beside its peers.") { CompareCommand.Create(), ExportCommand.Create() };
+        RootCommand root = new("GroupViT.Native beside its peers; bench/Peers/README.md says what is compared and how.") { CompareCommand.Create(), ExportCommand.Create() };
+        ParseResult parsed = root.Parse(arguments, new ParserConfiguration { ResponseFileTokenReplacer = null });
+        if (parsed.Errors.Count > 0)
+        {
+            foreach (string problem in parsed.Errors.Select(error => error.Message).Distinct())
+            {
+                Console.Error.WriteLine(problem);
+            }
+            Console.Error.WriteLine("--help lists what there is");
+            return 2;
+        }
         try
         {
-            return root.Parse(arguments).Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
+            return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false });
         }
-        catch (Exception exception) when (exception is UsageException or ModelFileException or IOException)
+        catch (Exception exception) when (exception is BenchException or ContenderException or GroupVitException or IOException)
         {
             Console.Error.WriteLine(exception.Message);
             return 2;

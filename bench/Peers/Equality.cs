@@ -1,8 +1,9 @@
 using GroupViT.Bench.Measuring;
 using GroupViT.Bench.Peers.Onnx;
+using GroupViT.Bench.Peers.Processes;
 using GroupViT.Kernels;
-using GroupViT.Kernels.Devices;
 using GroupViT.Native;
+using GroupViT.Native.Measuring;
 using GroupViT.Native.Weights;
 
 namespace GroupViT.Bench.Peers;
@@ -59,15 +60,16 @@ internal sealed class Equality
     /// <summary>How much the best group's logit is above the next best's where that is least: far above rounding, no engine may choose otherwise.</summary>
     public double Margin { get; private set; } = double.PositiveInfinity;
 
-    public IReadOnlyList<OutputDifference> Compare(IReadOnlyDictionary<string, float[]> outputs)
+    /// <exception cref="ContenderException">An output is missing or of another size.</exception>
+    public IReadOnlyList<OutputDifference> Compare(string contender, IReadOnlyDictionary<string, float[]> outputs)
     {
         List<OutputDifference> differences = [];
         foreach ((string name, (float[] values, double tolerance)) in expected)
         {
-            float[] theirs = outputs.TryGetValue(name, out float[]? found) ? found : throw new InvalidDataException($"there is no output '{name}'");
+            float[] theirs = outputs.TryGetValue(name, out float[]? found) ? found : throw new ContenderException(contender, $"it gave no output '{name}'");
             if (theirs.Length != values.Length)
             {
-                throw new InvalidDataException($"{name} has {theirs.Length} values instead of {values.Length}");
+                throw new ContenderException(contender, $"{name} has {theirs.Length} values instead of {values.Length}");
             }
             double most = 0;
             for (int i = 0; i < values.Length; i++)
@@ -83,26 +85,27 @@ internal sealed class Equality
 
     private static Dictionary<string, float[]> Run(Network network, Cell cell, Inputs inputs)
     {
-        using CpuDevice device = new();
-        MemoryAccount account = new();
-        using ConstantPool constants = device.CreateConstants(account);
-        using Worker worker = device.CreateWorker(account, constants, Environment.ProcessorCount);
         Graph graph = network.Describe(cell, name => name.StartsWith("visual_projection", StringComparison.Ordinal) || name.EndsWith(".assign_logits", StringComparison.Ordinal));
-        MemoryPlan plan = MemoryPlan.For(graph);
-        worker.AllocateArena(plan.Bytes);
-        Native.Program program = new(graph, plan, worker);
+        using PreparedNetwork prepared = new(graph, "cpu", threads: 0);
         foreach (Tensor input in graph.Inputs)
         {
             switch (input.Name)
             {
-                case "pixel_values": program.Upload<float>(input, inputs.Pixels); break;
-                case "input_ids": program.Upload<int>(input, inputs.Ids); break;
-                case "lengths": program.Upload<int>(input, Enumerable.Repeat(cell.Size, cell.Batch).ToArray()); break;
-                case "pick": program.Upload<int>(input, Enumerable.Repeat(cell.Size - 1, cell.Batch).ToArray()); break;
+                case "pixel_values": prepared.Upload<float>(input, inputs.Pixels); break;
+                case "input_ids": prepared.Upload<int>(input, inputs.Ids); break;
+                case "lengths": prepared.Upload<int>(input, Enumerable.Repeat(cell.Size, cell.Batch).ToArray()); break;
+                case "pick": prepared.Upload<int>(input, Enumerable.Repeat(cell.Size - 1, cell.Batch).ToArray()); break;
             }
         }
-        program.Run();
-        return graph.Outputs.Keys.ToDictionary(OnnxExport.NameOf, program.Read<float>);
+        prepared.Run();
+        // Every output here is a tensor of its own.
+        Dictionary<string, float[]> values = [];
+        foreach ((string name, TensorView view) in graph.Outputs)
+        {
+            values.Add(OnnxExport.NameOf(name), new float[view.Tensor.Count]);
+            prepared.Download<float>(view.Tensor, values[OnnxExport.NameOf(name)]);
+        }
+        return values;
     }
 
     private static double Shortest(float[] rows, int width)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using GroupViT.Bench.Commands;
 using GroupViT.Bench.Measuring;
 using GroupViT.Bench.Peers.Contenders;
 using GroupViT.Bench.Peers.Facts;
@@ -23,15 +24,15 @@ internal static class Report
         if (facts.Count > 0)
         {
             file.Add("A process", Facts(facts), $"""
-                Cell {factsCell.Name}. First result: from the start of a process to its first result, least of {facts[0].FirstMilliseconds.Count}, files in the page cache; and what is left of it without
-                an empty .NET process. Peak: most resident memory after six runs. To ship: files beside the program and the .NET runtime.
+                Cell {factsCell.Name}. First result: from the start of a process to its first result, model loaded, files in the page cache, median and least of {facts[0].FirstMilliseconds.Count}; net is the median
+                without that of an empty .NET process. Peak: most resident memory after six runs. To ship: files beside the program and the .NET runtime.
                 """);
         }
         file.Add("Settings", string.Join('\n', cells.SelectMany(cell => cell.Settings.Select(setting => (Key: $"{setting.Key}: {setting.Value}", cell.Cell.Name))).GroupBy(pair => pair.Key)
             .Select(group => $"* {group.Key} ({string.Join(", ", group.Select(pair => pair.Name))})")));
         if (absent.Count > 0)
         {
-            file.Add("Not run", string.Join('\n', absent.Select(pair => $"* {pair.Key}: {pair.Value.Split('\n')[0]}")));
+            file.Add("Not run", string.Join('\n', absent.Select(pair => $"* {pair.Value.Split('\n')[0]}")));
         }
         return file;
     }
@@ -45,13 +46,13 @@ internal static class Report
             {
                 continue;
             }
-            string share = Percent(result.ShareOfCeiling(ContenderKind.Ours.Name, cell.Flops).Median);
+            string share = result.ShareOfCeiling(ContenderKind.Ours.Name, cell.Flops).Median.Percent();
             foreach (IGrouping<string, ContenderKind> engine in kinds.Where(kind => kind != ContenderKind.Ours && result.Milliseconds.ContainsKey(kind.Name)).GroupBy(kind => kind.Engine))
             {
                 ContenderKind best = engine.MinBy(kind => result[kind.Name].Median)!;
                 table.Add(
-                    cell.Cell.Name, Number(ours.Median), best.Name == best.Engine ? best.Name : $"{best.Engine} ({best.Name})", Number(result[best.Name].Median),
-                    Number(result.Ratio(best.Name, ContenderKind.Ours.Name).Median), share);
+                    cell.Cell.Name, ours.Median.Cell(2), best.Name == best.Engine ? best.Name : $"{best.Engine} ({best.Name})", result[best.Name].Median.Cell(2),
+                    result.Ratio(best.Name, ContenderKind.Ours.Name).Median.Cell(2), share);
             }
         }
         return table;
@@ -68,9 +69,9 @@ internal static class Report
                 Series series = result[kind.Name];
                 Series? ratio = result.Milliseconds.ContainsKey(ContenderKind.Ours.Name) ? result.Ratio(kind.Name, ContenderKind.Ours.Name) : null;
                 table.Add(
-                    cell.Cell.Name, kind.Name, Number(series.Median), Percent(series.Spread / series.Median), Number(series.Min), ratio is null ? "" : Number(ratio.Median),
-                    ratio is null ? "" : $"{Number(ratio.Quantile(0.25))} to {Number(ratio.Quantile(0.75))}", Number(cell.Flops / (series.Median * 1e6), 0),
-                    Percent(result.ShareOfCeiling(kind.Name, cell.Flops).Median), result.Rounds.ToString(CultureInfo.InvariantCulture));
+                    cell.Cell.Name, kind.Name, series.Median.Cell(2), (series.Spread / series.Median).Percent(), series.Min.Cell(2), ratio is null ? "" : ratio.Median.Cell(2),
+                    ratio is null ? "" : $"{ratio.Quantile(0.25).Cell(2)} to {ratio.Quantile(0.75).Cell(2)}", (cell.Flops / (series.Median * 1e6)).Cell(0),
+                    result.ShareOfCeiling(kind.Name, cell.Flops).Median.Percent(), result.Rounds.ToString(CultureInfo.InvariantCulture));
             }
         }
         return table;
@@ -94,21 +95,17 @@ internal static class Report
 
     private static MarkdownTable Facts(IReadOnlyList<ProcessFacts> facts)
     {
-        MarkdownTable table = new("contender", ">first result ms", ">net ms", ">peak MB", ">to ship MB", ">of it native MB");
-        double empty = facts.First(fact => fact.Kind == ContenderKind.Nothing).FirstMilliseconds.Min;
+        MarkdownTable table = new("contender", ">first result ms", ">least ms", ">net ms", ">peak MB", ">to ship MB", ">of it native MB");
+        double empty = facts.First(fact => fact.Kind == ContenderKind.Nothing).FirstMilliseconds.Median;
         foreach (ProcessFacts fact in facts)
         {
-            double first = fact.FirstMilliseconds.Min;
+            double first = fact.FirstMilliseconds.Median;
             table.Add(
-                fact.Kind == ContenderKind.Nothing ? "an empty .NET process" : fact.Kind.Name, Number(first, 0), fact.Kind == ContenderKind.Nothing ? "" : Number(first - empty, 0),
+                fact.Kind == ContenderKind.Nothing ? "an empty .NET process" : fact.Kind.Name, first.Cell(0), fact.FirstMilliseconds.Min.Cell(0), fact.Kind == ContenderKind.Nothing ? "" : (first - empty).Cell(0),
                 Megabytes(fact.PeakBytes.Max), fact.Shipped is { } shipped ? Megabytes(shipped.Total) : "", fact.Shipped is { } all ? Megabytes(all.Native) : "");
         }
         return table;
     }
 
-    private static string Number(double value, int digits = 2) => value.ToString($"F{digits}", CultureInfo.InvariantCulture);
-
-    private static string Percent(double share) => (100 * share).ToString("F0", CultureInfo.InvariantCulture) + " %";
-
-    private static string Megabytes(double bytes) => Number(bytes / 1e6, 1);
+    private static string Megabytes(double bytes) => (bytes / 1e6).Cell(1);
 }

@@ -9,8 +9,8 @@ internal static class ExportCommand
 {
     public static Command Create()
     {
-        Option<string> cells = new("--cells") { Description = "names with wildcards, separated by commas; default: all", HelpName = "NAMES", DefaultValueFactory = _ => "*" };
-        Option<string?> model = CommonOptions.Model();
+        Option<string> cells = PeersOptions.Cells();
+        Option<string?> model = PeersOptions.Model();
         Option<string> folder = new("--out") { Description = "folder to write into; existing files are replaced", HelpName = "DIR", Required = true };
         Command command = new("export", "Write the ONNX models and inputs of cells (126 MB a model of pictures, 96 MB of texts).") { cells, model, folder };
         command.SetAction(parsed => Run(Cell.Matching(parsed.GetRequiredValue(cells)), parsed.GetValue(model) ?? FullModel.Folder, parsed.GetRequiredValue(folder)));
@@ -20,7 +20,7 @@ internal static class ExportCommand
     private static int Run(IReadOnlyList<Cell> cells, string modelFolder, string folder)
     {
         Directory.CreateDirectory(folder);
-        using Network network = Network.Open(modelFolder);
+        using Network network = new(modelFolder);
         foreach (Cell cell in cells.DistinctBy(cell => cell.Shape))
         {
             CellFiles files = new(modelFolder, folder, cell.Shape);

@@ -1,3 +1,4 @@
+using GroupViT.Bench.Commands;
 using GroupViT.Bench.Peers.Onnx;
 
 namespace GroupViT.Bench.Peers.Contenders;
@@ -39,7 +40,7 @@ internal sealed record ContenderKind(string Name, string Engine)
 
     public static ContenderKind Named(string name)
         => Peers.Append(Ours).Append(Nothing).FirstOrDefault(kind => kind.Name == name)
-        ?? throw new UsageException($"no contender is called '{name}'; there are ours, {string.Join(", ", Peers.Select(kind => kind.Name))}");
+        ?? throw new BenchException($"no contender is called '{name}'; there are ours, {string.Join(", ", Peers.Select(kind => kind.Name))}");
 
     /// <param name="definition">NAME=PROGRAM ARGUMENTS; the cell, the model folder and the folder of files are appended.</param>
     public static ContenderKind Foreign(string definition)
@@ -47,7 +48,7 @@ internal sealed record ContenderKind(string Name, string Engine)
         string[] parts = definition.Split('=', 2, StringSplitOptions.TrimEntries);
         return parts is [{ Length: > 0 } name, { Length: > 0 } command]
             ? new ContenderKind(name, name) { Command = command.Split(' ', StringSplitOptions.RemoveEmptyEntries) }
-            : throw new UsageException($"'{definition}' is not NAME=COMMAND");
+            : throw new BenchException($"'{definition}' is not NAME=COMMAND");
     }
 
     /// <summary>Loads the network and puts the input in place.</summary>

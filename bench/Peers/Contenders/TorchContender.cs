@@ -1,3 +1,6 @@
+using System.Runtime.InteropServices;
+using System.Text.RegularExpressions;
+using GroupViT.Bench.Peers.Processes;
 using GroupViT.Bench.Peers.Torch;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -15,9 +18,16 @@ internal sealed class TorchContender : Contender
 
     public TorchContender(Cell cell, string modelFolder, Inputs inputs)
     {
-        set_num_threads(cell.ThreadCount);
+        try
+        {
+            set_num_threads(cell.ThreadCount);
+        }
+        catch (TypeInitializationException)
+        {
+            throw new ContenderException("torchsharp", $"its native library does not load: {WhyNot()}; where the C++ library is too old, run bench/Peers/in-trixie");
+        }
         mode = inference_mode();
-        using Network network = Network.Open(modelFolder);
+        using Network network = new(modelFolder);
         if (cell.Encoder == Encoder.Image)
         {
             image = new TorchImageEncoder(network, cell.Size, cell.Size);
@@ -55,6 +65,26 @@ internal sealed class TorchContender : Contender
     {
         input.Dispose();
         mode.Dispose();
+    }
+
+    // TorchSharp says that a package is missing, whatever the reason; the loader says the reason.
+    private static string WhyNot()
+    {
+        string folder = Path.Combine(AppContext.BaseDirectory, "runtimes", RuntimeInformation.RuntimeIdentifier, "native");
+        try
+        {
+            foreach (string library in (string[])["torch_cpu", "LibTorchSharp"])
+            {
+                NativeLibrary.Load(Path.Combine(folder, OperatingSystem.IsWindows() ? $"{library}.dll" : $"lib{library}.so"));
+            }
+            return "TorchSharp could not be initialised";
+        }
+        catch (DllNotFoundException exception)
+        {
+            // Without the folder: the message goes into reports.
+            Match version = Regex.Match(exception.Message, "version `[^']+' not found");
+            return version.Success ? version.Value : exception.Message.Split('\n')[0].Replace(folder, "", StringComparison.Ordinal);
+        }
     }
 
     private void Copy(string name, Tensor value)

@@ -13,29 +13,41 @@ internal sealed record ProcessFacts(ContenderKind Kind, Series FirstMilliseconds
 {
     private const int Runs = 5;
 
-    /// <summary>Starts every contender several times, in turn.</summary>
+    /// <summary>Starts every contender several times, in turn; those that do not run the cell are left out.</summary>
     public static IReadOnlyList<ProcessFacts> Measure(IReadOnlyList<ContenderKind> kinds, Cell cell, CellFiles files, int rounds)
     {
         List<double>[] first = [.. kinds.Select(_ => new List<double>())];
         List<double>[] peak = [.. kinds.Select(_ => new List<double>())];
+        HashSet<ContenderKind> failed = [];
         // The first round reads what no process has read yet; it is not counted.
         for (int round = -1; round < rounds; round++)
         {
             for (int i = 0; i < kinds.Count; i++)
             {
-                using ContenderProcess process = ContenderProcess.Start(kinds[i], cell, files);
-                if (kinds[i] != ContenderKind.Nothing)
+                if (failed.Contains(kinds[i]))
                 {
-                    process.Run(0, Runs);
+                    continue;
                 }
-                if (round >= 0)
+                try
                 {
-                    first[i].Add(process.First.TotalMilliseconds);
-                    peak[i].Add(process.Peak());
+                    using ContenderProcess process = ContenderProcess.Start(kinds[i], cell, files);
+                    if (kinds[i] != ContenderKind.Nothing)
+                    {
+                        process.Run(0, Runs);
+                    }
+                    if (round >= 0)
+                    {
+                        first[i].Add(process.First.TotalMilliseconds);
+                        peak[i].Add(process.Peak());
+                    }
+                }
+                catch (ContenderException)
+                {
+                    failed.Add(kinds[i]);
                 }
             }
         }
-        return [.. kinds.Select((kind, i) => new ProcessFacts(
-            kind, new Series(first[i]), new Series(peak[i]), kind.Libraries.Count == 0 ? null : Shipped.Of(kind.Libraries)))];
+        return [.. kinds.Index().Where(kind => !failed.Contains(kind.Item)).Select(kind => new ProcessFacts(
+            kind.Item, new Series(first[kind.Index]), new Series(peak[kind.Index]), kind.Item.Libraries.Count == 0 ? null : Shipped.Of(kind.Item.Libraries)))];
     }
 }

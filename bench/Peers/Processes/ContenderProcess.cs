@@ -130,4 +130,4 @@ internal sealed class ContenderProcess : IDisposable
 }
 
 /// <summary>A contender could not load or run here; the message is what it said.</summary>
-internal sealed class ContenderException(string contender, string said) : Exception($"{contender} did not run: {said}");
+internal sealed class ContenderException(string contender, string said) : Exception(said.StartsWith(contender, StringComparison.Ordinal) ? said : $"{contender}: {said}");

@@ -25,10 +25,22 @@ internal static class ContenderServer
             Console.WriteLine($"{Ready}.NET {Environment.Version}");
             return Answer(null);
         }
-        using Contender contender = kind.Open(cell, files);
-        contender.Run();
-        Console.WriteLine(Ready + contender.Settings);
-        return Answer(contender);
+        Contender contender;
+        try
+        {
+            contender = kind.Open(cell, files);
+        }
+        catch (ContenderException exception)
+        {
+            Console.Error.WriteLine(exception.Message);
+            return 2;
+        }
+        using (contender)
+        {
+            contender.Run();
+            Console.WriteLine(Ready + contender.Settings);
+            return Answer(contender);
+        }
     }
 
     private static int Answer(Contender? contender)

@@ -1,4 +1,3 @@
-using GroupViT.Native;
 using GroupViT.Native.Weights;
 using static TorchSharp.torch;
 using Tensor = TorchSharp.torch.Tensor;
@@ -8,8 +7,6 @@ namespace GroupViT.Bench.Peers.Torch;
 /// <summary>The checkpoint's weights as libtorch tensors, read through our own reader.</summary>
 internal sealed class TorchWeights(Network network)
 {
-    private readonly ModelWeights constants = new(network.Checkpoint);
-
     /// <summary>A parameter in its own shape.</summary>
     public Tensor this[string name]
     {
@@ -31,15 +28,15 @@ internal sealed class TorchWeights(Network network)
     public TorchNorm Norm(string name, double epsilon) => new(this[$"{name}.weight"], this[$"{name}.bias"], epsilon);
 
     /// <summary>The position table of a grid, resampled where the grid is not the one it was learned on: [1, L, C].</summary>
-    public Tensor Positions(int height, int width) => Constant(constants.Positions(height, width)).unsqueeze(0);
+    public Tensor Positions(int height, int width) => Constant(network.Weights.Positions(height, width)).unsqueeze(0);
 
     /// <summary>A projection head with its batch norm folded in.</summary>
     public TorchHead Head(string name)
         => new(
-            new TorchLinear(Constant(constants.FoldedWeight($"{name}.0", $"{name}.1")), Constant(constants.FoldedBias($"{name}.0", $"{name}.1")).squeeze(0)),
+            new TorchLinear(Constant(network.Weights.FoldedWeight($"{name}.0", $"{name}.1")), Constant(network.Weights.FoldedBias($"{name}.0", $"{name}.1")).squeeze(0)),
             Linear($"{name}.3"));
 
-    private static Tensor Constant(Kernels.Tensor constant)
+    private static Tensor Constant(GroupViT.Kernels.Tensor constant)
     {
         float[] values = new float[constant.Count];
         constant.Reader!(values);
