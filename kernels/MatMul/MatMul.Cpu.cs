@@ -34,6 +34,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
     where TPanel : struct, IPanelFormat
 {
     private const int TilesPerBlock = 8;
+    private const int TasksPerThread = 12;
 
     private readonly float* a;
     private readonly float* b;
@@ -88,8 +89,8 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
 
         rowsPerBlock = Rows * TilesPerBlock;
         blocks = (m + rowsPerBlock - 1) / rowsPerBlock;
-        // Enough tasks for every thread to find work at small M; few enough that packing and rows are reused within one.
-        int wanted = Math.Max(1, 6 * binding.Threads / Math.Max(1, blocks * viewY.Batch));
+        // Enough tasks that the last one keeps nobody waiting long: 9 blocks on two threads are 5 and 4, which loses an eighth.
+        int wanted = binding.Threads == 1 ? 1 : (TasksPerThread * binding.Threads + blocks * viewY.Batch - 1) / (blocks * viewY.Batch);
         panelGroups = Math.Min(panels, wanted);
         Tiles = viewY.Batch * blocks * panelGroups;
         binding.ReserveScratch(NeedsScratch ? (long)depth * Width * sizeof(float) : 0);
