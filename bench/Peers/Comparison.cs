@@ -85,8 +85,8 @@ internal sealed class Comparison(Network network, string model, string folder, I
                 equal.Add(started[^1]);
             }
             double flops = network.Describe(cell).Operations.Sum(operation => operation.Flops);
-            AlternatingResult? result = equal.Count == 0 ? null : new ProcessRounds { Budget = budget }.Run(equal, () => Ceiling.FloatRate(cell.ThreadCount));
-            foreach (ContenderProcess process in equal)
+            AlternatingResult? result = equal.Count == 0 ? null : Time(cell, equal);
+            foreach (ContenderProcess process in result is null ? [] : equal)
             {
                 log(FormattableString.Invariant(
                     $"  {process.Name,-20} {result![process.Name].Median,8:F2} ms  (quartiles {result[process.Name].Spread:F2} apart, {result.Rounds} rounds)  {result.ShareOfCeiling(process.Name, flops).Median,6:P0} of {result.Ceiling!.Median:F0} GFLOP/s"));
@@ -96,6 +96,21 @@ internal sealed class Comparison(Network network, string model, string folder, I
         finally
         {
             started.ForEach(process => process.Dispose());
+        }
+    }
+
+    // A round needs everybody: a contender that ends in between takes the cell with it, and no more.
+    private AlternatingResult? Time(Cell cell, IReadOnlyList<ContenderProcess> processes)
+    {
+        try
+        {
+            return new ProcessRounds { Budget = budget }.Run(processes, () => Ceiling.FloatRate(cell.ThreadCount));
+        }
+        catch (ContenderException exception)
+        {
+            absent[cell.Name] = $"{cell.Name}: {exception.Message}";
+            log($"  {exception.Message}: nobody is timed");
+            return null;
         }
     }
 }

@@ -32,7 +32,7 @@ internal static class Report
             .Select(group => $"* {group.Key} ({string.Join(", ", group.Select(pair => pair.Name))})")));
         if (absent.Count > 0)
         {
-            file.Add("Not run", string.Join('\n', absent.Select(pair => $"* {pair.Value.Split('\n')[0]}")));
+            file.Add("Not run", string.Join('\n', absent.Select(pair => $"* {Essence(pair.Value)}")));
         }
         return file;
     }
@@ -108,4 +108,11 @@ internal static class Report
     }
 
     private static string Megabytes(double bytes) => (bytes / 1e6).Cell(1);
+
+    // .NET says what happened first, Python last.
+    private static string Essence(string said)
+    {
+        string[] lines = said.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+        return lines[0].EndsWith("Traceback (most recent call last):", StringComparison.Ordinal) ? $"{lines[0].Split(':')[0]}: {lines[^1]}" : lines[0];
+    }
 }

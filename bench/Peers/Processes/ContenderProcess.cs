@@ -1,3 +1,4 @@
+using System.ComponentModel;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text;
@@ -9,6 +10,9 @@ namespace GroupViT.Bench.Peers.Processes;
 /// <summary>A contender in a process of its own, as seen by the one that measures.</summary>
 internal sealed class ContenderProcess : IDisposable
 {
+    // Compilers may take their time; a run of the largest cell takes seconds.
+    private static readonly TimeSpan Patience = TimeSpan.FromMinutes(10);
+
     private readonly Process process;
     private readonly StringBuilder complaints = new();
 
@@ -50,12 +54,20 @@ internal sealed class ContenderProcess : IDisposable
     private static ContenderProcess Start(string name, string program, IEnumerable<string> arguments)
     {
         long start = Stopwatch.GetTimestamp();
-        ContenderProcess contender = new(name, Process.Start(new ProcessStartInfo(program, arguments)
+        ContenderProcess contender;
+        try
         {
-            RedirectStandardInput = true,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        })!);
+            contender = new(name, Process.Start(new ProcessStartInfo(program, arguments)
+            {
+                RedirectStandardInput = true,
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+            })!);
+        }
+        catch (Win32Exception exception)
+        {
+            throw new ContenderException(name, $"{program} cannot be started: {new Win32Exception(exception.NativeErrorCode).Message}");
+        }
         try
         {
             // Libraries may greet on standard output before it.
@@ -100,7 +112,14 @@ internal sealed class ContenderProcess : IDisposable
 
     public void Dispose()
     {
-        process.StandardInput.Close();
+        try
+        {
+            process.StandardInput.Close();
+        }
+        catch (IOException)
+        {
+            // It has gone already.
+        }
         if (!process.WaitForExit(TimeSpan.FromSeconds(5)))
         {
             process.Kill(entireProcessTree: true);
@@ -110,14 +129,27 @@ internal sealed class ContenderProcess : IDisposable
 
     private string Ask(string request)
     {
-        process.StandardInput.WriteLine(request);
-        process.StandardInput.Flush();
+        try
+        {
+            process.StandardInput.WriteLine(request);
+            process.StandardInput.Flush();
+        }
+        catch (IOException)
+        {
+            // It has gone; the missing answer says why.
+        }
         return Answer();
     }
 
     private string Answer()
     {
-        if (process.StandardOutput.ReadLine() is { } line)
+        Task<string?> answer = process.StandardOutput.ReadLineAsync();
+        if (!answer.Wait(Patience))
+        {
+            process.Kill(entireProcessTree: true);
+            throw new ContenderException(Name, $"it did not answer in {Patience.TotalMinutes} minutes");
+        }
+        if (answer.Result is { } line)
         {
             return line;
         }
