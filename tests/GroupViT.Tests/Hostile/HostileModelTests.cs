@@ -118,13 +118,14 @@ internal sealed class HostileModelTests
         }
     }
 
-    [TestCase(Precision.TensorFloat32)]
-    [TestCase(Precision.BFloat16)]
-    [TestCase(Precision.Float16)]
-    public void A_precision_without_kernels_names_what_there_is(Precision precision)
+    [TestCase("cpu", Precision.TensorFloat32)]
+    [TestCase("cpu", Precision.Float16)]
+    [TestCase("simulator", Precision.BFloat16)]
+    public void A_precision_without_kernels_names_what_there_is(string device, Precision precision)
     {
         using GroupVitModel model = TestModels.Tiny();
-        Assert.That(Assert.Throws<DeviceUnavailableException>(() => model.OpenSession(Options with { Precision = precision }))!.Message, Does.Contain("Float32"));
+        SessionOptions options = Options with { Device = device, Precision = precision };
+        Assert.That(Assert.Throws<DeviceUnavailableException>(() => model.OpenSession(options))!.Message, Does.Contain("Float32"));
     }
 
     /// <summary>Finite weights that float32 cannot carry through the network: the sums of squares overflow, and a norm would make zeros of them.</summary>

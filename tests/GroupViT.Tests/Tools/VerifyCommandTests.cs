@@ -127,7 +127,7 @@ internal sealed class VerifyCommandTests
         Refused("nothing to compare", "verify", "--model", tiny, "--reference", Path.Combine(tiny, "model.safetensors"), "--device", "cpu");
         Refused("cuda:99", "verify", "--model", tiny, "--reference", Expected, "--device", "cuda:99");
         Refused("no-such-model", "verify", "--model", "no-such-model", "--reference", Expected);
-        Refused("fp32", "verify", "--model", tiny, "--reference", Expected, "--device", "cpu", "--precision", "bf16");
+        Refused("fp32", "verify", "--model", tiny, "--reference", Expected, "--device", "cpu", "--precision", "fp16");
     }
 
     [TestCase("tiny", "huggingface", "F32")]
