@@ -18,6 +18,9 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
 {
     private const int PixelsPerTile = 8192;
 
+    // Rows up to this width are shorter than a tile, and their columns' neighbours are worked out once per tile.
+    private const int SharedColumns = 4096;
+
     private readonly PixelLabels operation;
     private readonly float* table;
     private readonly int* geometry;
@@ -53,6 +56,11 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
             return;
         }
         Lanes lanes = new((float*)Worker.Scratch(thread), groupCount, labelCount);
+        bool shared = outWidth <= SharedColumns;
+        if (shared)
+        {
+            lanes.SetColumns(0, outWidth, operation.Width, outWidth);
+        }
         if (groups is not null)
         {
             DecideGroups(lanes);
@@ -61,25 +69,33 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         {
             (int row, int column) = Math.DivRem(i, outWidth);
             int columns = Math.Min(outWidth - column, end - i);
+            if (!shared)
+            {
+                columns = Math.Min(columns, SharedColumns);
+                lanes.SetColumns(column, columns, operation.Width, outWidth);
+            }
+            int entry = shared ? column : 0;
             Bilinear.At(firstRow + row, operation.Height, outHeight, out int top, out int bottom, out float ty);
             if (groups is not null)
             {
-                FromGroups(ref lanes, i, column, columns, outWidth, groups + top * operation.Width, groups + bottom * operation.Width, ty);
+                FromGroups(ref lanes, i, entry, columns, groups + top * operation.Width, groups + bottom * operation.Width, ty);
             }
             else
             {
-                FromMaps(ref lanes, i, column, columns, outWidth, maps + top * operation.Width, maps + bottom * operation.Width, ty);
+                FromMaps(ref lanes, i, entry, columns, maps + top * operation.Width, maps + bottom * operation.Width, ty);
             }
             i += columns;
         }
         Decide(ref lanes);
     }
 
-    private void FromGroups(ref Lanes lanes, int pixel, int column, int columns, int outWidth, int* upper, int* lower, float ty)
+    private void FromGroups(ref Lanes lanes, int pixel, int entry, int columns, int* upper, int* lower, float ty)
     {
         for (int i = 0; i < columns; i++)
         {
-            Bilinear.At(column + i, operation.Width, outWidth, out int left, out int right, out float tx);
+            int left = lanes.Left[entry + i];
+            int right = Math.Min(left + 1, operation.Width - 1);
+            float tx = lanes.Weight[entry + i];
             int ga = upper[left];
             int gb = tx == 0 ? ga : upper[right];
             int gc = ty == 0 ? ga : lower[left];
@@ -105,7 +121,7 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         }
     }
 
-    private void FromMaps(ref Lanes lanes, int pixel, int column, int columns, int outWidth, float* upper, float* lower, float ty)
+    private void FromMaps(ref Lanes lanes, int pixel, int entry, int columns, float* upper, float* lower, float ty)
     {
         int* lefts = stackalloc int[V.Width];
         int* rights = stackalloc int[V.Width];
@@ -120,7 +136,10 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
             for (int l = 0; l < V.Width; l++)
             {
                 // Lanes beyond the row repeat its last pixel and are written nowhere.
-                Bilinear.At(column + i + Math.Min(l, count - 1), operation.Width, outWidth, out lefts[l], out rights[l], out weights[l]);
+                int column = entry + i + Math.Min(l, count - 1);
+                lefts[l] = lanes.Left[column];
+                rights[l] = Math.Min(lefts[l] + 1, operation.Width - 1);
+                weights[l] = lanes.Weight[column];
             }
             V right = V.Load(weights);
             V left = V.Broadcast(1f) - right;
@@ -208,24 +227,40 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         lanes.Count = 0;
     }
 
-    /// <summary>Pixels that wait for their labels, a lane each, in a thread's scratch.</summary>
-    private struct Lanes(float* scratch, int groups, int labels)
+    /// <summary>A thread's scratch: the pixels that wait for their labels, a lane each, and what is worked out once for a tile.</summary>
+    private struct Lanes
     {
         /// <summary>[groups, width].</summary>
-        public readonly float* Shares = scratch;
+        public readonly float* Shares;
 
         /// <summary>[labels, width], two rows at least.</summary>
-        public readonly float* Scores = scratch + groups * V.Width;
+        public readonly float* Scores;
 
-        public readonly int* Pixels = (int*)(scratch + (groups + Math.Max(2, labels)) * V.Width);
+        public readonly int* Pixels;
 
-        public readonly int* GroupLabels = (int*)(scratch + (groups + Math.Max(2, labels) + 1) * V.Width);
+        public readonly int* GroupLabels;
 
-        public readonly float* GroupScores = scratch + (groups + Math.Max(2, labels) + 1) * V.Width + groups;
+        public readonly float* GroupScores;
+
+        /// <summary>Of the columns that were set: the left neighbour, and the weight of the right one.</summary>
+        public readonly int* Left;
+
+        public readonly float* Weight;
 
         public int Count;
 
-        public static long Floats(int groups, int labels) => (groups + Math.Max(2L, labels) + 1) * V.Width + 2L * groups;
+        public Lanes(float* scratch, int groups, int labels)
+        {
+            Shares = scratch;
+            Scores = Shares + groups * V.Width;
+            Pixels = (int*)(Scores + Math.Max(2, labels) * V.Width);
+            GroupLabels = Pixels + V.Width;
+            GroupScores = (float*)(GroupLabels + groups);
+            Left = (int*)(GroupScores + groups);
+            Weight = (float*)(Left + SharedColumns);
+        }
+
+        public static long Floats(int groups, int labels) => (groups + Math.Max(2L, labels) + 1) * V.Width + 2L * groups + 2 * SharedColumns;
 
         /// <returns>The place of the pixel's share in group 0; the next group's is a vector further.</returns>
         public float* Add(int pixel)
@@ -239,6 +274,14 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
             for (Count = 0; Count < count; Count++)
             {
                 Pixels[Count] = firstPixel + Count;
+            }
+        }
+
+        public readonly void SetColumns(int first, int count, int input, int output)
+        {
+            for (int i = 0; i < count; i++)
+            {
+                Bilinear.At(first + i, input, output, out Left[i], out _, out Weight[i]);
             }
         }
     }
