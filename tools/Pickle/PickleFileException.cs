@@ -3,6 +3,8 @@ namespace GroupViT.Pickle;
 /// <summary>A PyTorch file that is refused: damaged, of another kind, or asking for something that is not plain data.</summary>
 public sealed class PickleFileException : Exception
 {
+    private const int MostCharacters = 600;
+
     /// <summary>Names the file and, where there is one, the item and the byte offset at fault.</summary>
     /// <param name="path">The file as the user named it.</param>
     /// <param name="problem">What is wrong and what would be right, as a sentence without the file's name.</param>
@@ -28,7 +30,29 @@ public sealed class PickleFileException : Exception
 
     private static string Compose(string path, string problem, string? item, long? offset)
     {
-        string where = item is null ? path : $"{path}: {item}";
-        return offset is null ? $"{where}: {problem}" : $"{where} (byte {offset}): {problem}";
+        string where = item is null ? path : $"{path}: {Printable(item)}";
+        return offset is null ? $"{where}: {Printable(problem)}" : $"{where} (byte {offset}): {Printable(problem)}";
+    }
+
+    /// <summary>Names come from the file: without control characters, which could make a terminal say something else, and not without end.</summary>
+    private static string Printable(string text)
+    {
+        var printable = new System.Text.StringBuilder();
+        foreach (char c in text)
+        {
+            if (printable.Length > MostCharacters)
+            {
+                return printable.Append("...").ToString();
+            }
+            if (char.IsControl(c) || char.GetUnicodeCategory(c) is System.Globalization.UnicodeCategory.Format or System.Globalization.UnicodeCategory.LineSeparator)
+            {
+                printable.Append(System.Globalization.CultureInfo.InvariantCulture, $"\\u{(int)c:x4}");
+            }
+            else
+            {
+                printable.Append(c);
+            }
+        }
+        return printable.ToString();
     }
 }

@@ -180,10 +180,11 @@ public sealed class PickleBytes : PickleValue
 /// </summary>
 public sealed class PickleGlobal : PickleValue
 {
-    internal PickleGlobal(string module, string name)
+    internal PickleGlobal(string module, string name, GlobalMeaning meaning)
     {
         Module = module;
         Name = name;
+        Meaning = meaning;
     }
 
     /// <summary>The module, as written ("omegaconf.dictconfig").</summary>
@@ -194,6 +195,8 @@ public sealed class PickleGlobal : PickleValue
 
     /// <summary>Module and name with a dot between them.</summary>
     public string FullName => $"{Module}.{Name}";
+
+    internal GlobalMeaning Meaning { get; }
 
     internal override string Kind => "a global";
 }
