@@ -44,10 +44,14 @@ internal sealed class SafetensorsHeader
     private SafetensorsHeader(string file, int length, long fileLength)
     {
         _file = file;
+        Length = length;
         _dataStart = LengthPrefix + length;
         _dataLength = fileLength - _dataStart;
         _tensors = new(Math.Min(length / SmallestTensorText + 1, MaxTensors), StringComparer.Ordinal);
     }
+
+    /// <summary>Bytes of JSON.</summary>
+    public int Length { get; }
 
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors;
 
