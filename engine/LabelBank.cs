@@ -78,7 +78,7 @@ public sealed class LabelBank
         using SafetensorsFile file = SafetensorsFile.Open(path);
         if (!file.Metadata.TryGetValue("format", out string? format) || format != Format || !file.Tensors.TryGetValue("embeddings", out SafetensorsEntry? entry))
         {
-            throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{format}', not '{Format}')");
+            throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{SafetensorsHeader.Shorten(format ?? "")}', not '{Format}')");
         }
         string[] labels = Strings(file, path, "labels");
         bool background = file.Metadata.GetValueOrDefault("background") == "true";
@@ -133,7 +133,7 @@ public sealed class LabelBank
         }
         catch (JsonException exception)
         {
-            throw new ModelFileException(path, $"the metadata's {key} cannot be read: {exception.Message}", inner: exception);
+            throw new ModelFileException(path, $"the metadata's {key} cannot be read: {JsonProblem.Of(exception)}", inner: exception);
         }
     }
 }

@@ -118,12 +118,12 @@ internal sealed class SafetensorsHeader
         }
         catch (JsonException e)
         {
-            throw new ModelFileException(_file, $"the header is not JSON: {e.Message}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
+            throw new ModelFileException(_file, $"the header is not JSON: {JsonProblem.Of(e)}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
         }
         catch (InvalidOperationException e)
         {
             // An escaped half of a surrogate pair: JSON by its grammar, but no text.
-            throw new ModelFileException(_file, $"a name or text in the header is no valid Unicode: {e.Message}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
+            throw new ModelFileException(_file, $"a name or text in the header is no valid Unicode: {JsonProblem.Of(e)}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
         }
     }
 

@@ -83,12 +83,12 @@ internal sealed class ShardIndex
         }
         catch (JsonException e)
         {
-            throw new ModelFileException(file, $"is not JSON: {e.Message}", offset: reader.BytesConsumed, inner: e);
+            throw new ModelFileException(file, $"is not JSON: {JsonProblem.Of(e)}", offset: reader.BytesConsumed, inner: e);
         }
         catch (InvalidOperationException e)
         {
             // An escaped half of a surrogate pair: JSON by its grammar, but no text.
-            throw new ModelFileException(file, $"a name is no valid Unicode: {e.Message}", offset: reader.BytesConsumed, inner: e);
+            throw new ModelFileException(file, $"a name is no valid Unicode: {JsonProblem.Of(e)}", offset: reader.BytesConsumed, inner: e);
         }
         return index;
     }

@@ -46,8 +46,8 @@ internal sealed record FuzzOptions
 }
 
 /// <summary>
-/// Feeds a target with mutants of its seeds. Mutants that are refused in a way not seen before become parents too, which is what
-/// coverage is to larger fuzzers: messages stand for the places in the code.
+/// Feeds a target with mutants of its seeds. Mutants that come past the header and are refused in a way not seen before become parents
+/// too, which is what coverage is to larger fuzzers: messages stand for the places in the code.
 /// </summary>
 internal sealed class FuzzRun
 {
@@ -102,7 +102,9 @@ internal sealed class FuzzRun
         long start = Stopwatch.GetTimestamp();
         while (!_stop && _mutants < _options.Mutants && (_options.Time < TimeSpan.Zero || Stopwatch.GetElapsedTime(start) < _options.Time))
         {
-            byte[] parent = _parents[random.Next(_parents.Count)], other = _parents[random.Next(_parents.Count)];
+            // Half of the time a seed: what damage has gathered in an old line of mutants is mostly in the way.
+            byte[] parent = random.Next(2) == 0 ? _target.Seeds[random.Next(_target.Seeds.Count)] : _parents[random.Next(_parents.Count)];
+            byte[] other = _parents[random.Next(_parents.Count)];
             byte[] mutant = _target.Mutate(random, parent, other);
             Feed(mutant.Length <= MaxInput ? mutant : mutant[..MaxInput]);
         }
@@ -222,7 +224,7 @@ internal sealed class FuzzRun
 
     private void Learn(byte[] input, int stage, Exception? thrown)
     {
-        if (_ways.Count < MaxWays && _ways.Add($"{stage} {(thrown is null ? "" : Skeleton(_target.Kind(thrown)))}") && _parents.Count < MaxParents && input.Length is > 0 and < MaxInput / 4)
+        if (stage >= _target.FirstStagePastHeader && _ways.Count < MaxWays && _ways.Add($"{stage} {(thrown is null ? "" : Skeleton(_target.Kind(thrown)))}") && _parents.Count < MaxParents && input.Length is > 0 and < MaxInput / 4)
         {
             _parents.Add(input);
         }
@@ -233,7 +235,7 @@ internal sealed class FuzzRun
     {
         StringBuilder text = new(message.Length);
         bool quoted = false;
-        foreach (char c in message.AsSpan(0, Math.Min(message.Length, 300)))
+        foreach (char c in message.AsSpan(0, Math.Min(message.Length, 120)))
         {
             quoted ^= c == '\'';
             if (!quoted && !char.IsAsciiDigit(c))

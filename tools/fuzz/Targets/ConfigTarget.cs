@@ -28,5 +28,5 @@ internal sealed class ConfigTarget : JsonTarget
     /// double names; and for the few fields that are known, for the text written out and for the table of parameters (up to 256 layers
     /// of 16 tensors each), a fixed sum.
     /// </summary>
-    public override long AllocationBound(byte[] input) => (8L << 20) + 100L * input.Length;
+    public override long AllocationBound(byte[] input) => (4L << 20) + 100L * input.Length;
 }

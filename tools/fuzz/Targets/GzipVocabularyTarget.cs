@@ -40,8 +40,8 @@ internal sealed class GzipVocabularyTarget : FuzzTarget
     public override bool IsRefusal(Exception exception) => exception is ModelFileException;
 
     /// <summary>
-    /// Fixed buffers, and per merge (four bytes at least; a line has at most 4,096) what <see cref="MergesTarget"/> counts. A packed byte unfolds to at
-    /// most 1,032, of which a parser that takes each for a line could keep that much; lines that repeat are refused at once, so it cannot.
+    /// Fixed buffers, and per byte of the file and of the text that is in it what <see cref="MergesTarget"/> counts. The text is at most 1,032 times the
+    /// file (deflate), 64 MiB, and 48,894 merges.
     /// </summary>
     public override long AllocationBound(byte[] input) => (1L << 20) + 120L * (input.Length + Unpack(input).Length);
 

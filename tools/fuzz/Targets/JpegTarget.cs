@@ -20,7 +20,7 @@ internal sealed class JpegTarget : PictureTarget
         {
             return ByteMutator.Mutate(random, parent, other, []);
         }
-        for (int changes = random.Next(1, 4); changes > 0 && parts.Count > 0; changes--)
+        for (int changes = Math.Max(1, random.Next(-2, 4)); changes > 0 && parts.Count > 0; changes--)
         {
             Change(random, parts, other);
         }
@@ -29,12 +29,19 @@ internal sealed class JpegTarget : PictureTarget
 
     protected override bool PassesHeader(byte[] input)
     {
-        ReadOnlySpan<byte> file = input;
-        if (!file.StartsWith(JpegFile.Signature))
-        {
-            return false;
-        }
-        for (int at = 2; at + 4 <= file.Length && file[at] == 0xFF;)
+        ReadOnlySpan<byte> frame = Frame(input);
+        return frame.Length >= 9 && frame[0] == 8 && frame[5] is 1 or 3 && frame.Length == 6 + 3 * frame[5] && (frame[1] | frame[2]) != 0 && (frame[3] | frame[4]) != 0;
+    }
+
+    protected override (int Width, int Height) Size(byte[] input)
+        => (BinaryPrimitives.ReadUInt16BigEndian(Frame(input)[3..]), BinaryPrimitives.ReadUInt16BigEndian(Frame(input)[1..]));
+
+    protected override void Walk(byte[] input) => JpegFile.Parse(input, "mutant", ImageDecodeOptions.Default);
+
+    /// <summary>The first frame header, or nothing where the segments before it cannot be followed.</summary>
+    private static ReadOnlySpan<byte> Frame(ReadOnlySpan<byte> file)
+    {
+        for (int at = 2; file.StartsWith(JpegFile.Signature) && at + 4 <= file.Length && file[at] == 0xFF;)
         {
             if (file[at + 1] == 0xFF)
             {
@@ -44,19 +51,16 @@ internal sealed class JpegTarget : PictureTarget
             int length = BinaryPrimitives.ReadUInt16BigEndian(file[(at + 2)..]);
             if (length < 2 || at + 2 + length > file.Length)
             {
-                return false;
+                break;
             }
             if (file[at + 1] is 0xC0 or 0xC1 or 0xC2)
             {
-                ReadOnlySpan<byte> frame = file.Slice(at + 4, length - 2);
-                return frame.Length >= 9 && frame[0] == 8 && frame[5] is 1 or 3 && frame.Length == 6 + 3 * frame[5] && (frame[1] | frame[2]) != 0 && (frame[3] | frame[4]) != 0;
+                return file.Slice(at + 4, length - 2);
             }
             at += 2 + length;
         }
-        return false;
+        return [];
     }
-
-    protected override void Walk(byte[] input) => JpegFile.Parse(input, "mutant", ImageDecodeOptions.Default);
 
     private static void Change(Random random, List<Part> parts, byte[] other)
     {

@@ -29,14 +29,22 @@ internal abstract class PictureTarget : FuzzTarget
     public sealed override bool IsRefusal(Exception exception) => exception is ImageFileException;
 
     /// <summary>
-    /// A packed byte can unfold to 1,032 (deflate), a byte of those to eight pixels of three samples, in two rasters while the picture is turned
-    /// upright: just below 50,000. A JPEG's bytes hold eight blocks at most, which is less.
+    /// Twelve bytes a pixel (two rasters of three samples while the picture is turned upright, and the decoder's own), for no more pixels than
+    /// the file's bytes can hold: a packed byte can unfold to 1,032 (deflate), a byte of those to eight pixels of three samples in two rasters, which is
+    /// just below 50,000. A JPEG's bytes hold eight blocks at most, which is less.
     /// </summary>
-    public override long AllocationBound(byte[] input) => (1L << 20) + 50_000L * input.Length;
+    public override long AllocationBound(byte[] input)
+    {
+        (int width, int height) = PassesHeader(input) ? Size(input) : default;
+        return (256L << 10) + 8L * input.Length + Math.Min(12L * width * height, 50_000L * input.Length);
+    }
 
     public sealed override int Stage(byte[] input, Exception? refusal) => refusal is null ? 3 : PassesWalk(input) ? 2 : PassesHeader(input) ? 1 : 0;
 
     protected abstract bool PassesHeader(byte[] input);
+
+    /// <summary>The size that a header which passes declares.</summary>
+    protected abstract (int Width, int Height) Size(byte[] input);
 
     protected abstract void Walk(byte[] input);
 

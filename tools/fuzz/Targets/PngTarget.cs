@@ -21,7 +21,7 @@ internal sealed class PngTarget : PictureTarget
         {
             return ByteMutator.Mutate(random, parent, other, []);
         }
-        for (int changes = random.Next(1, 4); changes > 0 && chunks.Count > 0; changes--)
+        for (int changes = Math.Max(1, random.Next(-2, 4)); changes > 0 && chunks.Count > 0; changes--)
         {
             Change(random, chunks, other);
         }
@@ -45,6 +45,8 @@ internal sealed class PngTarget : PictureTarget
         bool kind = (file[25], file[24]) is (0, 1 or 2 or 4 or 8 or 16) or (3, 1 or 2 or 4 or 8) or (2 or 4 or 6, 8 or 16);
         return kind && width is > 0 and <= 32768 && height is > 0 and <= 32768 && (ulong)width * height <= 64UL << 20 && file[26] == 0 && file[27] == 0 && file[28] <= 1;
     }
+
+    protected override (int Width, int Height) Size(byte[] input) => (BinaryPrimitives.ReadInt32BigEndian(input.AsSpan(16)), BinaryPrimitives.ReadInt32BigEndian(input.AsSpan(20)));
 
     protected override void Walk(byte[] input) => PngFile.Parse(input, "mutant", ImageDecodeOptions.Default);
 
