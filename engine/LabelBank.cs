@@ -76,6 +76,13 @@ public sealed class LabelBank
     public static LabelBank Load(string path)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);
+        return Read(file);
+    }
+
+    /// <summary><see cref="Load"/> from a file that is open.</summary>
+    internal static LabelBank Read(SafetensorsFile file)
+    {
+        string path = file.Name;
         if (!file.Metadata.TryGetValue("format", out string? format) || format != Format || !file.Tensors.TryGetValue("embeddings", out SafetensorsEntry? entry))
         {
             throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{SafetensorsHeader.Shorten(format ?? "")}', not '{Format}')");

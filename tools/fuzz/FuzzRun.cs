@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics;
 using System.Text;
 
@@ -15,7 +16,7 @@ internal enum FindingKind
     /// <summary>More memory than the parser's bound for a file of this size.</summary>
     Allocation,
 
-    /// <summary>A refusal whose message is as long as the file wants it.</summary>
+    /// <summary>A refusal whose message is as long as the file wants it, or steers a terminal.</summary>
     Message,
 }
 
@@ -55,6 +56,9 @@ internal sealed class FuzzRun
     private const int MaxWays = 4096;
     private const int MaxInput = 1 << 16;
     private const int MaxMessage = 2000;
+
+    /// <summary>C0, DEL, C1 and what turns the reading direction: it moves a terminal's cursor, clears its lines or ends a log's.</summary>
+    private static readonly SearchValues<char> Steering = SearchValues.Create([.. Enumerable.Range(0, 32).Concat(Enumerable.Range(127, 33)).Select(i => (char)i), .. "\u2028\u2029\u202A\u202B\u202C\u202D\u202E"]);
 
     private readonly FuzzTarget _target;
     private readonly FuzzOptions _options;
@@ -179,6 +183,10 @@ internal sealed class FuzzRun
         {
             Report(FindingKind.Message, $"is refused in {thrown.Message.Length} characters: {thrown.Message.AsSpan(0, 200)}", "", input);
         }
+        if (thrown?.Message.AsSpan().IndexOfAny(Steering) >= 0)
+        {
+            Report(FindingKind.Message, $"is refused with control characters: {Convert.ToHexString(Encoding.UTF8.GetBytes(thrown.Message[..Math.Min(300, thrown.Message.Length)]))}", Skeleton(_target.Kind(thrown)), input);
+        }
         int stage = _target.Stage(input, thrown);
         _stages[stage]++;
         Learn(input, stage, thrown);
@@ -224,9 +232,18 @@ internal sealed class FuzzRun
 
     private void Learn(byte[] input, int stage, Exception? thrown)
     {
-        if (stage >= _target.FirstStagePastHeader && _ways.Count < MaxWays && _ways.Add($"{stage} {(thrown is null ? "" : Skeleton(_target.Kind(thrown)))}") && _parents.Count < MaxParents && input.Length is > 0 and < MaxInput / 4)
+        if (stage < _target.FirstStagePastHeader || input.Length is 0 or >= MaxInput / 4 || _ways.Count == MaxWays || !_ways.Add($"{stage} {(thrown is null ? "" : Skeleton(_target.Kind(thrown)))}"))
+        {
+            return;
+        }
+        if (_parents.Count < MaxParents)
         {
             _parents.Add(input);
+        }
+        else
+        {
+            // The oldest mutant makes room; the seeds stay.
+            _parents[_target.Seeds.Count + _ways.Count % (MaxParents - _target.Seeds.Count)] = input;
         }
     }
 

@@ -15,6 +15,8 @@ internal static class TargetList
         new VocabularyTarget(),
         new MergesTarget(),
         new GzipVocabularyTarget(),
+        new LabelBankTarget(),
+        new LabelsTarget(),
         new PngTarget(),
         new JpegTarget(),
     ];

@@ -11,14 +11,16 @@ internal sealed class FuzzTests
     /// <summary>Mutants for each target: fewer where one costs more (a vocabulary has 514 entries at least, a gzip is packed anew).</summary>
     private static readonly Dictionary<string, int> Mutants = new()
     {
-        ["safetensors"] = 30_000,
-        ["index"] = 15_000,
-        ["config"] = 15_000,
-        ["preprocessor"] = 10_000,
+        ["safetensors"] = 50_000,
+        ["index"] = 20_000,
+        ["config"] = 20_000,
+        ["preprocessor"] = 15_000,
         ["vocabulary"] = 8_000,
         ["merges"] = 8_000,
         ["gzip-vocabulary"] = 5_000,
-        ["png"] = 20_000,
+        ["label-bank"] = 15_000,
+        ["labels"] = 10_000,
+        ["png"] = 30_000,
         ["jpeg"] = 20_000,
     };
 

@@ -103,7 +103,7 @@ internal static class JsonMutator
         string escape = random.Next(5) switch
         {
             0 when quoted[at] is >= 0x20 and < 0x7F and not (byte)'\\' and not (byte)'"' => $"\\u{(int)quoted[at]:x4}",
-            1 => "\\n",
+            1 => random.Next(2) == 0 ? "\\n" : "\\u001b[2K\\u202e",
             2 => "ä",
             3 => new string('n', random.Next(1, 2000)),
             _ => ((char)random.Next('a', 'z' + 1)).ToString(),
