@@ -17,6 +17,8 @@ internal static class JsonMutator
         "[1,2,3]", "[[[[]]]]", "{\"x\":{}}", "[null]", "[0,0]", "[0,18446744073709551615]", "\"../x\"",
     ];
 
+    private static readonly string[] Escapes = ["\\n", "\\u001b[2K\\u202e", "\\ud800", "\\udc00", "\\ud83d\\ude00", "\\u0000", "\\/", "\\\\"];
+
     /// <summary>A value or a name with its place in the text. A name's parent is the object, a value's the object or list it stands in.</summary>
     private readonly record struct Token(int Start, int End, bool IsName, JsonTokenType Type);
 
@@ -51,8 +53,9 @@ internal static class JsonMutator
         ReadOnlySpan<byte> old = text.AsSpan(token.Start, token.End - token.Start);
         switch (random.Next(10))
         {
-            case 0 when !token.IsName:
-                return Replace(text, token, Encoding.UTF8.GetBytes(Values[random.Next(Values.Length)]));
+            case 0:
+                string value = Values[random.Next(Values.Length)];
+                return token.IsName && value[0] != '"' ? text : Replace(text, token, Encoding.UTF8.GetBytes(value));
             case 1 when words.Count > 0:
                 string word = words[random.Next(words.Count)];
                 return token.IsName && word[0] != '"' ? text : Replace(text, token, Encoding.UTF8.GetBytes(word));
@@ -103,7 +106,7 @@ internal static class JsonMutator
         string escape = random.Next(5) switch
         {
             0 when quoted[at] is >= 0x20 and < 0x7F and not (byte)'\\' and not (byte)'"' => $"\\u{(int)quoted[at]:x4}",
-            1 => random.Next(2) == 0 ? "\\n" : "\\u001b[2K\\u202e",
+            1 => Escapes[random.Next(Escapes.Length)],
             2 => "ä",
             3 => new string('n', random.Next(1, 2000)),
             _ => ((char)random.Next('a', 'z' + 1)).ToString(),

@@ -70,8 +70,9 @@ internal sealed class GzipVocabularyTarget : FuzzTarget
                 text.Write(buffer, 0, read);
             }
         }
-        catch (InvalidDataException)
+        catch (Exception error) when (error is InvalidDataException or IOException)
         {
+            // What came before the damage is what a parser can have seen.
         }
         return text.ToArray();
     }

@@ -29,6 +29,18 @@ internal abstract class JsonTarget : FuzzTarget
         return error.Item is { Length: < 40 } item ? error.Message : error.Message.Replace(error.Item ?? "\0", "", StringComparison.Ordinal);
     }
 
+    /// <summary>How many names the object at that depth has (1: the outermost), counted as they stand there, double ones too.</summary>
+    public static int CountNames(ReadOnlySpan<byte> json, int depth)
+    {
+        var reader = new Utf8JsonReader(json.StartsWith("\uFEFF"u8) ? json[3..] : json, new JsonReaderOptions { MaxDepth = 32 });
+        int count = 0;
+        while (reader.Read())
+        {
+            count += reader.TokenType == JsonTokenType.PropertyName && reader.CurrentDepth == depth ? 1 : 0;
+        }
+        return count;
+    }
+
     /// <summary>Whether the text is UTF-8 and one JSON object of moderate depth.</summary>
     public static bool IsJsonObject(ReadOnlySpan<byte> text)
     {

@@ -39,7 +39,7 @@ internal abstract class PictureTarget : FuzzTarget
         return (256L << 10) + 8L * input.Length + Math.Min(12L * width * height, 50_000L * input.Length);
     }
 
-    public sealed override int Stage(byte[] input, Exception? refusal) => refusal is null ? 3 : PassesWalk(input) ? 2 : PassesHeader(input) ? 1 : 0;
+    public sealed override int Stage(byte[] input, Exception? refusal) => refusal is null ? 3 : !PassesHeader(input) ? 0 : PassesWalk(input) ? 2 : 1;
 
     protected abstract bool PassesHeader(byte[] input);
 

@@ -132,8 +132,9 @@ internal sealed class PngTarget : PictureTarget
                 raw.Write(buffer, 0, read);
             }
         }
-        catch (InvalidDataException)
+        catch (Exception error) when (error is InvalidDataException or IOException)
         {
+            // Damaged by an earlier mutation; what came before it goes on.
         }
         byte[] rows = raw.ToArray();
         if (random.Next(3) == 0)

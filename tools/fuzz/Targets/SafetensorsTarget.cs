@@ -70,6 +70,7 @@ internal sealed class SafetensorsTarget : FuzzTarget
                 file.ReadInt32(entry, 0, integers[..count]);
             }
         }
+        Require(JsonTarget.CountNames(input.AsSpan(Prefix, file.HeaderLength), 1) - file.Tensors.Count is 0 or 1, "a tensor was dropped or taken twice");
         Require(covered == input.Length, "bytes of the file that belong to no tensor, or to two");
     }
 

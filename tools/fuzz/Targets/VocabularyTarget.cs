@@ -13,6 +13,7 @@ internal sealed class VocabularyTarget : JsonTarget
     {
         ClipVocabulary vocabulary = ClipVocabulary.Read(new MemoryStream(input), "mutant", new MemoryStream([.. "#version: 0.2\n"u8]), "merges.txt");
         Check(vocabulary);
+        Require(CountNames(input, 1) == vocabulary.Ids.Count, "a symbol was dropped or taken twice");
     }
 
     /// <summary>What the tokenizer relies on: the ids are 0 to n-1, each once.</summary>
