@@ -198,6 +198,25 @@ internal sealed class HubPullTests
     }
 
     [Test]
+    public async Task A_link_to_a_blob_that_is_gone_is_no_file()
+    {
+        await using PullFixture fixture = await PullFixture.StartAsync();
+        await fixture.PullAsync();
+        string blob = fixture.WeightsBlob;
+        if (!File.Exists(blob))
+        {
+            Assert.Ignore("this platform made no links");
+        }
+        File.Delete(blob);
+        Assert.That(() => Locate(fixture, TestHub.Repository), Throws.TypeOf<UsageException>().With.Message.Contains("incomplete").And.Message.Contains("model.safetensors"));
+        fixture.Variables["HF_HUB_OFFLINE"] = "1";
+        await fixture.FailAsync<HubOfflineException>();
+        fixture.Variables.Remove("HF_HUB_OFFLINE");
+        Assert.That((await fixture.PullAsync()).Files[^1].Downloaded, Is.EqualTo(fixture.Weights.Length));
+        Assert.That(File.ReadAllBytes(Path.Combine(fixture.Snapshot(), "model.safetensors")), Is.EqualTo(fixture.Weights));
+    }
+
+    [Test]
     public async Task Two_pulls_at_once_download_each_file_once()
     {
         await using PullFixture fixture = await PullFixture.StartAsync();

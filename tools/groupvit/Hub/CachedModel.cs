@@ -44,7 +44,7 @@ internal static class CachedModel
         {
             throw new UsageException($"model '{name}': the cached revision is incomplete ({snapshot} lacks {missing}); {advice}");
         }
-        if (SnapshotFiles.WeightsOf(file => File.Exists(Path.Combine(snapshot, file))) != SnapshotFiles.PyTorchWeights)
+        if (SnapshotFiles.WeightsOf(file => LinkedFile.Exists(Path.Combine(snapshot, file))) != SnapshotFiles.PyTorchWeights)
         {
             return snapshot;
         }

@@ -64,7 +64,7 @@ internal sealed class HubPull
         {
             throw new HubOfflineException($"{repository}: HF_HUB_OFFLINE forbids the network, and {cache.Folder} holds no complete revision '{revision}'; unset the variable to download it");
         }
-        List<PulledFile> files = [.. Directory.EnumerateFiles(snapshot).Select(path => new PulledFile(Path.GetFileName(path), Length(path), 0)).OrderBy(file => file.Name, StringComparer.Ordinal)];
+        List<PulledFile> files = [.. Directory.EnumerateFiles(snapshot).Where(LinkedFile.Exists).Select(path => new PulledFile(Path.GetFileName(path), LinkedFile.Length(path), 0)).OrderBy(file => file.Name, StringComparer.Ordinal)];
         return new PullResult(commit, snapshot, await ModelAsync(commit, snapshot, cancellation), files);
     }
 
@@ -111,7 +111,7 @@ internal sealed class HubPull
 
     private async Task<string> ModelAsync(string commit, string snapshot, CancellationToken cancellation)
     {
-        if (SnapshotFiles.WeightsOf(file => File.Exists(Path.Combine(snapshot, file))) != SnapshotFiles.PyTorchWeights)
+        if (SnapshotFiles.WeightsOf(file => LinkedFile.Exists(Path.Combine(snapshot, file))) != SnapshotFiles.PyTorchWeights)
         {
             return snapshot;
         }
@@ -123,11 +123,11 @@ internal sealed class HubPull
     {
         string path = cache.SnapshotFile(commit, name);
         // What is linked under its hash can be checked without asking the hub.
-        if (File.Exists(path) && cache.LinkedHash(commit, name) is { } linked)
+        if (LinkedFile.Exists(path) && cache.LinkedHash(commit, name) is { } linked)
         {
             if (linked.IsOf(path, cancellation))
             {
-                return new PulledFile(name, Length(path), 0);
+                return new PulledFile(name, LinkedFile.Length(path), 0);
             }
             note($"{path}: is damaged, and downloaded again");
         }
@@ -151,12 +151,5 @@ internal sealed class HubPull
     }
 
     private static bool Holds(string path, HubFile file, CancellationToken cancellation)
-        => File.Exists(path) && Length(path) == file.Size && file.Hash.IsOf(path, cancellation);
-
-    // Of what a link leads to, not of the link.
-    private static long Length(string path)
-    {
-        FileInfo info = new(path);
-        return info.ResolveLinkTarget(returnFinalTarget: true) is FileInfo target ? target.Length : info.Length;
-    }
+        => LinkedFile.Exists(path) && LinkedFile.Length(path) == file.Size && file.Hash.IsOf(path, cancellation);
 }

@@ -108,7 +108,8 @@ internal sealed class HubTransport : IDisposable
     /// <summary>The error that a failed exchange is: one worth another attempt, or one that is not.</summary>
     public static Exception Failure(Exception exception, string host)
     {
-        string reason = HubText.Printable(exception.InnerException is { } inner ? $"{exception.Message} {inner.Message}" : exception.Message);
+        string reason = HubText.Printable(
+            exception.InnerException is { } inner && !exception.Message.Contains(inner.Message, StringComparison.Ordinal) ? $"{exception.Message} {inner.Message}" : exception.Message);
         return exception switch
         {
             HttpRequestException { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded } => new HubAnswerException($"{host}: the answer is larger than is taken: {reason}", exception),

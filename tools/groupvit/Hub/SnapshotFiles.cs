@@ -87,15 +87,15 @@ internal static class SnapshotFiles
     /// <summary>What a snapshot in the cache lacks of a model; null where it is complete.</summary>
     public static string? Missing(string snapshot)
     {
-        if (!File.Exists(Path.Combine(snapshot, ModelFiles.Config)))
+        if (!LinkedFile.Exists(Path.Combine(snapshot, ModelFiles.Config)))
         {
             return ModelFiles.Config;
         }
-        string? weights = WeightsOf(file => File.Exists(Path.Combine(snapshot, file)));
+        string? weights = WeightsOf(file => LinkedFile.Exists(Path.Combine(snapshot, file)));
         return weights switch
         {
             null => ModelFiles.Weights,
-            Index => Shards(Path.Combine(snapshot, Index)).FirstOrDefault(shard => !File.Exists(Path.Combine(snapshot, shard))),
+            Index => Shards(Path.Combine(snapshot, Index)).FirstOrDefault(shard => !LinkedFile.Exists(Path.Combine(snapshot, shard))),
             _ => null,
         };
     }
