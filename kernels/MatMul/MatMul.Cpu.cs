@@ -269,28 +269,31 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
             throw new ArgumentException($"a constant factor is packed whole, not {view}");
         }
         string key = $"{view.Tensor.Name}/panels{Width}{(transposed ? "t" : "")}/{TPanel.Format}";
+        bool narrow = TPanel.Format != WeightFormat.Float32;
         nint panelValues = (nint)k * Width;
         long floats = (panels * panelValues * TPanel.Bytes + sizeof(float) - 1) / sizeof(float);
-        return (byte*)binding.Pack(key, floats, destination =>
+        return (byte*)binding.Pack(key, floats, (destination, buffer) =>
         {
-            float[] values = new float[view.Tensor.Count];
-            view.Tensor.Reader!(values);
-            float[] wide = new float[panelValues];
-            fixed (float* source = values, panelFloats = wide)
+            float* source = buffer.Floats(view.Tensor.Count + (narrow ? panelValues : 0));
+            float* wide = source + view.Tensor.Count;
+            view.Tensor.Reader!(new Span<float>(source, view.Tensor.Count));
+            for (int panel = 0; panel < panels; panel++)
             {
-                for (int panel = 0; panel < panels; panel++)
+                int first = panel * Width;
+                int count = Math.Min(Width, n - first);
+                byte* packed = (byte*)destination + panel * panelValues * TPanel.Bytes;
+                float* target = narrow ? wide : (float*)packed;
+                if (transposed)
                 {
-                    int first = panel * Width;
-                    int count = Math.Min(Width, n - first);
-                    if (transposed)
-                    {
-                        PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, panelFloats);
-                    }
-                    else
-                    {
-                        PanelPacking.FromRows(source + first, n, k, count, Width, panelFloats);
-                    }
-                    TPanel.Store(panelFloats, (byte*)destination + panel * panelValues * TPanel.Bytes, panelValues);
+                    PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, target);
+                }
+                else
+                {
+                    PanelPacking.FromRows(source + first, n, k, count, Width, target);
+                }
+                if (narrow)
+                {
+                    TPanel.Store(wide, packed, panelValues);
                 }
             }
         });
