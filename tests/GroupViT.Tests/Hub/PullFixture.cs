@@ -55,6 +55,9 @@ internal sealed class PullFixture : IAsyncDisposable
 
     public string WeightsBlob => Path.Combine(Cached, "blobs", TestHub.Sha256(Weights));
 
+    /// <summary>So many bytes of the weights are on the disk, under the name of what is not complete.</summary>
+    public long Arrived => new FileInfo(WeightsBlob + ".incomplete") is { Exists: true } file ? file.Length : 0;
+
     public string Snapshot(string commit = TestHub.FirstCommit) => Path.Combine(Cached, "snapshots", commit);
 
     public static async Task<PullFixture> StartAsync() => new(await TestHub.StartAsync());

@@ -121,13 +121,23 @@ internal sealed class TestHub : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends what is written so far and then breaks the connection.</summary>
-    public static async Task BreakAsync(HttpContext context)
+    /// <summary>Sends what is written so far and, once it has arrived, breaks the connection.</summary>
+    /// <param name="context">Whose.</param>
+    /// <param name="arrived">A connection that is reset may forget what was sent and not read yet.</param>
+    public static async Task BreakAsync(HttpContext context, Func<bool> arrived)
     {
         await context.Response.Body.FlushAsync();
-        // What was sent must be read before it is taken back: a reset connection may forget it.
-        await Task.Delay(150);
+        await UntilAsync(arrived);
         context.Abort();
+    }
+
+    /// <summary>Waits, up to 20 s.</summary>
+    public static async Task UntilAsync(Func<bool> condition)
+    {
+        for (int i = 0; i < 2000 && !condition(); i++)
+        {
+            await Task.Delay(10);
+        }
     }
 
     /// <summary>An error as hubs send it.</summary>
