@@ -45,6 +45,8 @@ internal sealed class CpuDevice : Device
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
         => new CpuWorker(account, (CpuConstants)constants, threads);
 
+    public override void CompileAhead(Activation activation) => CpuCompilation.Start(this, activation);
+
     public override void Dispose()
     {
     }
