@@ -176,7 +176,9 @@ internal sealed class Checkpoint : IDisposable
         }
     }
 
-    private static KeyLayout FindLayout(WeightsSource file)
+    /// <summary>Which layout the names are of.</summary>
+    /// <exception cref="ModelFileException">They are of both, or of neither.</exception>
+    internal static KeyLayout FindLayout(WeightsSource file)
     {
         string? huggingFace = FirstWith(file, "vision_model.", "text_model.", "visual_projection.", "text_projection.");
         string? nvlabs = FirstWith(file, "img_encoder.", "text_encoder.", "img_projector.", "text_projector.");
