@@ -27,7 +27,8 @@ internal sealed class CheckpointFile : IDisposable
 
     private static readonly string[] PyTorchEndings = [".pth", ".pt", ".bin", ".ckpt"];
 
-    private CheckpointFile(string path, CheckpointKind kind, WeightsSource weights) => (Path, Kind, Weights) = (path, kind, weights);
+    private CheckpointFile(string path, CheckpointKind kind, WeightsSource weights, bool isFolder)
+        => (Path, Kind, Weights, IsFolder) = (path, kind, weights, isFolder);
 
     /// <summary>The file of the weights, or the index of the shards.</summary>
     public string Path { get; }
@@ -42,6 +43,15 @@ internal sealed class CheckpointFile : IDisposable
 
     /// <summary>What stands beside the tensors of a PyTorch file, as inert data; empty for other kinds.</summary>
     public IReadOnlyDictionary<string, PickleValue> Extras => (Weights as PyTorchWeights)?.Extras ?? new Dictionary<string, PickleValue>();
+
+    /// <summary>Whether a folder was named, not a file.</summary>
+    public bool IsFolder { get; }
+
+    /// <summary>
+    /// The folder with the model's tokenizer and preprocessing: the one named, or the one that the configuration is in. Null for a lone file:
+    /// a vocab.json among someone's downloads is another model's.
+    /// </summary>
+    public string? Companions => Config is { } config ? System.IO.Path.GetDirectoryName(config) : IsFolder ? Folder : null;
 
     /// <summary>The folder with the file.</summary>
     public string Folder => System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(Path))!;
@@ -73,17 +83,18 @@ internal sealed class CheckpointFile : IDisposable
     /// <exception cref="ModelFileException">There is nothing there, or it is refused.</exception>
     public static CheckpointFile Open(string path)
     {
-        string file = Directory.Exists(path) ? InFolder(path) : path;
+        bool isFolder = Directory.Exists(path);
+        string file = isFolder ? InFolder(path) : path;
         if (ShardIndex.IsIndexName(file))
         {
-            return new CheckpointFile(file, CheckpointKind.ShardedSafetensors, ShardedSafetensors.Open(file));
+            return new CheckpointFile(file, CheckpointKind.ShardedSafetensors, ShardedSafetensors.Open(file), isFolder);
         }
         if (!IsPyTorch(file))
         {
-            return new CheckpointFile(file, CheckpointKind.Safetensors, SafetensorsFile.Open(file));
+            return new CheckpointFile(file, CheckpointKind.Safetensors, SafetensorsFile.Open(file), isFolder);
         }
         PyTorchWeights weights = PyTorchWeights.Open(file);
-        return new CheckpointFile(file, weights.Container == PyTorchContainer.Zip ? CheckpointKind.PyTorchZip : CheckpointKind.PyTorchLegacy, weights);
+        return new CheckpointFile(file, weights.Container == PyTorchContainer.Zip ? CheckpointKind.PyTorchZip : CheckpointKind.PyTorchLegacy, weights, isFolder);
     }
 
     public void Dispose() => Weights.Dispose();

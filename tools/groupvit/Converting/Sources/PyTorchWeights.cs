@@ -12,8 +12,8 @@ namespace GroupViT.Tool.Converting.Sources;
 /// </summary>
 internal sealed class PyTorchWeights : WeightsSource
 {
-    // A view that is not contiguous is gathered in pieces of this size: each costs a walk along its storage.
-    private const int PieceBytes = 32 << 20;
+    // A view that is not contiguous is gathered in pieces of this size. Each costs a walk along its storage, during which nobody can cancel.
+    private const int PieceBytes = 8 << 20;
 
     private readonly PyTorchFile file;
     private readonly Dictionary<string, SafetensorsEntry> entries = new(StringComparer.Ordinal);
