@@ -112,7 +112,7 @@ internal sealed partial class PickleMachine
         if (operands[0] is not PickleGlobal type || type.Meaning != GlobalMeaning.UnknownClass)
         {
             string what = (operands[0] as PickleGlobal)?.FullName ?? operands[0].Kind;
-            throw Refuse($"makes an object of {what}, which is not a class", what);
+            throw Refuse($"{Name} makes an object of {what}, which is not a class", what);
         }
         if (operands[1] is not PickleTuple arguments)
         {

@@ -24,9 +24,10 @@ internal sealed partial class PickleMachine
     private readonly ByteReader _input;
     private readonly string _file;
     private readonly StorageTable? _storages;
-    private readonly List<PickleValue> _stack = [];
     private readonly List<int> _marks = [];
     private readonly List<PickleValue?> _memo = [];
+    private PickleValue[] _stack = new PickleValue[64];
+    private int _depth;
     private int _values;
     private long _at;
     private PickleOpcode _opcode;
@@ -65,7 +66,7 @@ internal sealed partial class PickleMachine
                     }
                     break;
                 case PickleOpcode.MARK:
-                    _marks.Add(_stack.Count);
+                    _marks.Add(_depth);
                     break;
                 case PickleOpcode.POP:
                     Drop();
@@ -228,9 +229,9 @@ internal sealed partial class PickleMachine
 
     private PickleValue Stop()
     {
-        if (_marks.Count != 0 || _stack.Count != 1)
+        if (_marks.Count != 0 || _depth != 1)
         {
-            throw Refuse($"leaves {_stack.Count} values and {_marks.Count} marks on the stack; a whole pickle leaves one value");
+            throw Refuse($"leaves {_depth} values and {_marks.Count} marks on the stack; a whole pickle leaves one value");
         }
         return _stack[0];
     }
@@ -241,17 +242,21 @@ internal sealed partial class PickleMachine
         {
             throw Refuse($"the pickle makes more than {MostValues} values; no checkpoint does");
         }
-        _stack.Add(value);
+        if (_depth == _stack.Length)
+        {
+            Array.Resize(ref _stack, 2 * _depth);
+        }
+        _stack[_depth++] = value;
     }
 
     /// <summary>The topmost values, taken off; they stay readable until the next push.</summary>
     private ReadOnlySpan<PickleValue> Above(int count)
     {
-        if (_stack.Count - Floor < count)
+        if (_depth - Floor < count)
         {
-            throw Refuse($"needs {count} values, but {_stack.Count - Floor} are on the stack{(_marks.Count == 0 ? "" : " above the mark")}");
+            throw Refuse($"needs {count} values, but {_depth - Floor} are on the stack{(_marks.Count == 0 ? "" : " above the mark")}");
         }
-        return Take(_stack.Count - count);
+        return Take(_depth - count);
     }
 
     /// <summary>The values above the last mark, taken off with it.</summary>
@@ -268,25 +273,25 @@ internal sealed partial class PickleMachine
 
     private ReadOnlySpan<PickleValue> Take(int from)
     {
-        ReadOnlySpan<PickleValue> taken = System.Runtime.InteropServices.CollectionsMarshal.AsSpan(_stack)[from..];
-        // Sets the count alone: unlike RemoveRange it leaves the slots as they are, so the span stays true until something is pushed.
-        System.Runtime.InteropServices.CollectionsMarshal.SetCount(_stack, from);
+        // The slots keep their values: the span stays true until something is pushed.
+        ReadOnlySpan<PickleValue> taken = _stack.AsSpan(from, _depth - from);
+        _depth = from;
         return taken;
     }
 
     /// <summary>The value that an opcode works on, which stays on the stack.</summary>
     private PickleValue Receiver()
     {
-        if (_stack.Count == Floor)
+        if (_depth == Floor)
         {
             throw Refuse("has nothing to work on: the stack is empty");
         }
-        return _stack[^1];
+        return _stack[_depth - 1];
     }
 
     private void Drop()
     {
-        if (_marks.Count > 0 && _stack.Count == Floor)
+        if (_marks.Count > 0 && _depth == Floor)
         {
             _marks.RemoveAt(_marks.Count - 1);
         }
