@@ -39,6 +39,8 @@ internal sealed class TensorToWrite
 
     public TensorFill<int>? FillIntegers { get; private init; }
 
+    public TensorFill<byte>? FillBytes { get; private init; }
+
     /// <summary>A tensor of F32, F16 or BF16; the narrower two are rounded to nearest, ties to even.</summary>
     public static TensorToWrite OfFloats(string name, SafetensorsType type, ReadOnlySpan<int> shape, TensorFill<float> fill)
         => type is SafetensorsType.F32 or SafetensorsType.F16 or SafetensorsType.BF16
@@ -50,6 +52,12 @@ internal sealed class TensorToWrite
         => type is SafetensorsType.I32 or SafetensorsType.I64
             ? new(name, type, shape) { FillIntegers = fill }
             : throw new ArgumentException($"{name}: whole numbers are written as I32 or I64, not {type}", nameof(type));
+
+    /// <summary>A tensor of any type of whole bytes, its elements little-endian as they shall stand in the file; asked for as bytes of whole elements.</summary>
+    public static TensorToWrite OfBytes(string name, SafetensorsType type, ReadOnlySpan<int> shape, TensorFill<byte> fill)
+        => type.Bits() % 8 == 0
+            ? new(name, type, shape) { FillBytes = fill }
+            : throw new ArgumentException($"{name}: elements of {type} are no whole bytes", nameof(type));
 }
 
 /// <summary>
@@ -93,7 +101,12 @@ internal static class SafetensorsWriter
             {
                 int count = (int)Math.Min(ChunkElements, tensor.ElementCount - first);
                 int length;
-                if (tensor.FillFloats is not null)
+                if (tensor.FillBytes is not null)
+                {
+                    length = count * (tensor.Type.Bits() / 8);
+                    tensor.FillBytes(first, bytes.AsSpan(0, length));
+                }
+                else if (tensor.FillFloats is not null)
                 {
                     tensor.FillFloats(first, floats.AsSpan(0, count));
                     length = Encode(tensor, first, floats.AsSpan(0, count), bytes);

@@ -15,12 +15,16 @@ public sealed class PickleFileException : Exception
         : base(Compose(path, problem, item, offset), inner)
     {
         Path = path;
+        Problem = problem;
         Item = item;
         Offset = offset;
     }
 
     /// <summary>The file as the user named it.</summary>
     public string Path { get; }
+
+    /// <summary>What is wrong, without file, item and offset; may hold names as they stand in the file.</summary>
+    public string Problem { get; }
 
     /// <summary>The byte offset in the file, or null.</summary>
     public long? Offset { get; }

@@ -18,7 +18,7 @@ internal sealed class FullSizeTests(TestDevice device)
     {
         SkipUnlessCpu(only != "image224x224*");
         VerificationReport report = Verification.Check(device, FullModel.Folder, Subset(only), null);
-        Assert.That(report.Values.Any(value => FileName(value.Name, only)), $"nothing was compared for {only}");
+        Assert.That(report.Values.Any(value => RecordedSubset.Matches(value.Name, only)), $"nothing was compared for {only}");
     }
 
     [Test, Category("FullSize")]
@@ -34,38 +34,21 @@ internal sealed class FullSizeTests(TestDevice device)
     [OneTimeTearDown]
     public void Delete()
     {
-        foreach (TemporaryFolder folder in subsets.Values)
+        foreach (RecordedSubset subset in subsets.Values)
         {
-            folder.Dispose();
+            subset.Dispose();
         }
     }
 
-    private readonly Dictionary<string, TemporaryFolder> subsets = [];
+    private readonly Dictionary<string, RecordedSubset> subsets = [];
 
-    private static bool FileName(string name, string pattern) => System.IO.Enumeration.FileSystemName.MatchesSimpleExpression(pattern, name);
-
-    // The verifier runs every picture that a file holds, whatever is compared: a file of what is asked for saves the other runs.
     private string Subset(string pattern)
     {
-        if (subsets.TryGetValue(pattern, out TemporaryFolder? made))
+        if (!subsets.TryGetValue(pattern, out RecordedSubset? made))
         {
-            return made.Root;
+            made = subsets[pattern] = new RecordedSubset(pattern);
         }
-        TemporaryFolder folder = subsets[pattern] = new TemporaryFolder();
-        File.Copy(Fixtures.Path("full", "reference_error.json"), folder["reference_error.json"]);
-        using SafetensorsFile all = SafetensorsFile.Open(Fixtures.Path("full", "expected.safetensors"));
-        bool Needed(string name) => FileName(name, pattern)
-            || pattern == "joint*" && (name is "image224x224.pixel_values" or "image224x224.visual_projection" or "text.text_projection" || name.StartsWith("text.input", StringComparison.Ordinal) || name == "text.attention_mask");
-        List<TensorToWrite> tensors = [];
-        foreach (SafetensorsEntry entry in all.Tensors.Values.Where(entry => Needed(entry.Name)))
-        {
-            int[] shape = [.. entry.Shape.ToArray().Select(side => (int)side)];
-            tensors.Add(entry.Type is SafetensorsType.F32
-                ? TensorToWrite.OfFloats(entry.Name, entry.Type, shape, (first, values) => all.ReadFloat32(entry, (int)first, values))
-                : TensorToWrite.OfIntegers(entry.Name, entry.Type, shape, (first, values) => all.ReadInt32(entry, (int)first, values)));
-        }
-        SafetensorsWriter.Write(folder["expected.safetensors"], tensors);
-        return folder.Root;
+        return made.Folder;
     }
 
     private void SkipUnlessCpu(bool cpuOnly)

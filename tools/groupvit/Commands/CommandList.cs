@@ -16,6 +16,7 @@ internal static class CommandList
         DevicesCommand.Create(),
         BenchCommand.Create(),
         VerifyCommand.Create(),
+        ConvertCommand.Create(),
         SynthCommand.Create(),
         PullCommand.Create(),
     ];
