@@ -46,7 +46,9 @@ internal static class ModelConversion
             byte[] text = CompanionFiles.ReadBounded(path);
             return (GroupVitConfig.Parse(text, path), text, path);
         }
-        throw new ModelFileException(file.Path, $"has no {ModelFiles.Config} beside it");
+        InferredConfig inferred = ConfigInference.Infer(file.Weights, file.Extras);
+        notes.AddRange(inferred.Notes);
+        return (inferred.Config, Encoding.UTF8.GetBytes(inferred.Config.ToJson()), file.Path);
     }
 
     private static void Judge(string file, TensorPlan plan, ConversionOptions options, List<string> notes)
