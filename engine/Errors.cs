@@ -29,7 +29,7 @@ public sealed class ModelFileException : GroupVitException
     private static string Compose(string file, string problem, string? item, long? offset)
     {
         string where = item is null ? file : $"{file}: {item}";
-        return offset is null ? $"{where}: {problem}" : $"{where} (byte {offset}): {problem}";
+        return PlainText.Of(offset is null ? $"{where}: {problem}" : $"{where} (byte {offset}): {problem}");
     }
 }
 
@@ -38,7 +38,7 @@ public sealed class ImageFileException : GroupVitException
 {
     /// <summary>Names the picture and what is wrong with it.</summary>
     public ImageFileException(string file, string problem, Exception? inner = null)
-        : base($"{file}: {problem}", inner) => File = file;
+        : base(PlainText.Of($"{file}: {problem}"), inner) => File = file;
 
     /// <summary>The picture as the user named it ("picture" for pixels and streams without a name).</summary>
     public string File { get; }

@@ -27,10 +27,7 @@ public sealed class GroupVitModel : IDisposable
             Labels = stream is null ? [] : [.. ClassNames.Read(stream, files.NameOf(ModelFiles.Labels))];
         }
         tokenizer = new(LoadTokenizer);
-        string weights = files.NameOf(ModelFiles.Weights);
-        SafetensorsFile file = files is FolderModelFiles
-            ? SafetensorsFile.Open(weights)
-            : SafetensorsFile.Open(files.TryOpen(ModelFiles.Weights) ?? throw new ModelFileException(weights, "the weights are missing"), weights);
+        WeightsSource file = files.OpenWeights();
         try
         {
             Checkpoint = Checkpoint.Open(file, config);
@@ -64,7 +61,11 @@ public sealed class GroupVitModel : IDisposable
     /// <exception cref="ModelFileException">The model has no tokenizer files.</exception>
     internal ClipTokenizer Tokenizer => tokenizer.Value;
 
-    /// <summary>Opens a model folder (config.json, model.safetensors, ...), or a .safetensors file with its config.json beside it or one folder up.</summary>
+    /// <summary>
+    /// Opens a model folder (config.json, model.safetensors, ...), or a .safetensors file with its config.json beside it or one folder up.
+    /// Weights in several files are read through model.safetensors.index.json, which must list exactly the tensors of the shards beside it;
+    /// where there is a model.safetensors as well, that one file is read and the index is not looked at.
+    /// </summary>
     /// <param name="path">The folder or file.</param>
     /// <exception cref="ModelFileException">A file is missing, damaged, or does not fit the configuration.</exception>
     public static GroupVitModel Load(string path)

@@ -76,9 +76,16 @@ public sealed class LabelBank
     public static LabelBank Load(string path)
     {
         using SafetensorsFile file = SafetensorsFile.Open(path);
+        return Read(file);
+    }
+
+    /// <summary><see cref="Load"/> from a file that is open.</summary>
+    internal static LabelBank Read(SafetensorsFile file)
+    {
+        string path = file.Name;
         if (!file.Metadata.TryGetValue("format", out string? format) || format != Format || !file.Tensors.TryGetValue("embeddings", out SafetensorsEntry? entry))
         {
-            throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{format}', not '{Format}')");
+            throw new ModelFileException(path, $"this is no label bank (its metadata's format is '{SafetensorsHeader.Shorten(format ?? "")}', not '{Format}')");
         }
         string[] labels = Strings(file, path, "labels");
         bool background = file.Metadata.GetValueOrDefault("background") == "true";
@@ -119,7 +126,7 @@ public sealed class LabelBank
         }
         if (background && labels[0] != Text.ClassNames.Background)
         {
-            throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{labels[0]}'");
+            throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{SafetensorsHeader.Shorten(labels[0])}'");
         }
         return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "");
     }
@@ -133,7 +140,7 @@ public sealed class LabelBank
         }
         catch (JsonException exception)
         {
-            throw new ModelFileException(path, $"the metadata's {key} cannot be read: {exception.Message}", inner: exception);
+            throw new ModelFileException(path, $"the metadata's {key} cannot be read: {JsonProblem.Of(exception)}", inner: exception);
         }
     }
 }

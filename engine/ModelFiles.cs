@@ -1,9 +1,15 @@
+using GroupViT.Native.Weights;
+
 namespace GroupViT.Native;
 
 /// <summary>The files of one model, wherever they are kept.</summary>
 internal abstract class ModelFiles
 {
     public const string Weights = "model.safetensors";
+
+    /// <summary>Beside weights in several files; a folder that has <see cref="Weights"/> too is read from that one file.</summary>
+    public const string WeightsIndex = "model.safetensors.index.json";
+
     public const string Config = "config.json";
     public const string Preprocessor = "preprocessor_config.json";
     public const string Labels = "labels.txt";
@@ -18,6 +24,11 @@ internal abstract class ModelFiles
     public abstract Stream? TryOpen(string file);
 
     public abstract string NameOf(string file);
+
+    /// <summary>Opens the weights and checks their headers.</summary>
+    /// <exception cref="ModelFileException">There are none, or they are damaged.</exception>
+    public virtual WeightsSource OpenWeights()
+        => SafetensorsFile.Open(TryOpen(Weights) ?? throw new ModelFileException(NameOf(Weights), "the weights are missing"), NameOf(Weights));
 
     /// <exception cref="ModelFileException">There is no such file, or it cannot be read.</exception>
     public byte[] ReadAll(string file, long most)
@@ -42,7 +53,7 @@ internal abstract class ModelFiles
     }
 }
 
-/// <summary>A folder, or a weights file in one (its config.json beside it, else one folder up).</summary>
+/// <summary>A folder, or a weights file (or an index of shards) in one, its config.json beside it, else one folder up.</summary>
 internal sealed class FolderModelFiles : ModelFiles
 {
     private readonly string folder;
@@ -63,13 +74,24 @@ internal sealed class FolderModelFiles : ModelFiles
         }
         else
         {
-            throw new ModelFileException(path, "there is no such model folder or .safetensors file");
+            throw new ModelFileException(path, "there is no such model folder, .safetensors file or index of shards");
         }
     }
 
     public override string Name { get; }
 
     public override string NameOf(string file) => file == Weights && weights is not null ? weights : Path.Combine(folder, file);
+
+    public override WeightsSource OpenWeights()
+    {
+        string path = NameOf(Weights);
+        if (weights is null && !File.Exists(path))
+        {
+            string index = NameOf(WeightsIndex);
+            path = File.Exists(index) ? index : throw new ModelFileException(path, $"there is no such file, and no {WeightsIndex} beside it");
+        }
+        return ShardIndex.IsIndexName(path) ? ShardedSafetensors.Open(path) : SafetensorsFile.Open(path);
+    }
 
     public override Stream? TryOpen(string file)
     {

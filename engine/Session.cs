@@ -30,6 +30,7 @@ public sealed partial class Session : IDisposable
         (this.model, this.options) = (model, options);
         plan = new SessionPlan(model, options);
         device = DeviceCatalog.Open(options.Device, options.Precision);
+        device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);
         PositionTables positions = new(constants);

@@ -187,20 +187,46 @@ internal sealed class SessionWorker : IDisposable
             Span<float> bandScore = bandScores.AsSpan(0, rows * region.Width);
             prepared.Program.Download(graph.Labels, bandLabel);
             prepared.Program.Download(graph.Scores, bandScore);
-            for (int i = 0; i < bandLabel.Length; i++)
-            {
-                counts[bandLabel[i]]++;
-                sums[bandLabel[i]] += bandScore[i];
-            }
             for (int r = 0; r < rows; r++)
             {
-                Span<ushort> target = mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width);
-                for (int x = 0; x < target.Length; x++)
-                {
-                    target[x] = (ushort)bandLabel[r * region.Width + x];
-                }
+                Count(
+                    bandLabel.Slice(r * region.Width, region.Width), bandScore.Slice(r * region.Width, region.Width),
+                    mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width), counts, sums);
             }
         }
+    }
+
+    // Labels come in runs, which are found and written by vectors.
+    private static void Count(ReadOnlySpan<int> labels, ReadOnlySpan<float> scores, Span<ushort> mask, Span<long> counts, Span<double> sums)
+    {
+        for (int first = 0, length; first < labels.Length; first += length)
+        {
+            int label = labels[first];
+            length = labels[first..].IndexOfAnyExcept(label);
+            length = length < 0 ? labels.Length - first : length;
+            mask.Slice(first, length).Fill((ushort)label);
+            counts[label] += length;
+            sums[label] += Sum(scores.Slice(first, length));
+        }
+    }
+
+    // Four sums that do not wait for each other.
+    private static double Sum(ReadOnlySpan<float> values)
+    {
+        (double a, double b, double c, double d) = (0, 0, 0, 0);
+        int i = 0;
+        for (; i <= values.Length - 4; i += 4)
+        {
+            a += values[i];
+            b += values[i + 1];
+            c += values[i + 2];
+            d += values[i + 3];
+        }
+        for (; i < values.Length; i++)
+        {
+            a += values[i];
+        }
+        return a + b + (c + d);
     }
 
     public void Dispose()

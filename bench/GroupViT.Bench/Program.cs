@@ -17,6 +17,7 @@ internal static class BenchProgram
     {
         RootCommand root = new("Benchmarks of GroupViT.Native; bench/README.md says what each measures.")
         {
+            CeilingsCommand.Create(),
             KernelsCommand.Create(),
             StagesCommand.Create(),
             EncoderCommand.Create(),

@@ -102,7 +102,12 @@ internal sealed record PreprocessorConfig
         }
         catch (JsonException error)
         {
-            throw new ModelFileException(file, $"is not valid JSON: {error.Message}", inner: error);
+            throw new ModelFileException(file, $"is not valid JSON: {JsonProblem.Of(error)}", inner: error);
+        }
+        catch (InvalidOperationException error)
+        {
+            // An escaped half of a surrogate pair in a name, met while names are compared.
+            throw new ModelFileException(file, $"holds a name that is no valid Unicode: {JsonProblem.Of(error)}", inner: error);
         }
     }
 

@@ -28,6 +28,7 @@ internal sealed class PreparedNetwork : IDisposable
         Flops = Operations.Sum(operation => operation.Flops);
         Threads = threads == 0 ? Environment.ProcessorCount : threads;
         this.device = DeviceCatalog.Open(device, precision);
+        this.device.CompileAhead(Operations.OfType<MatMul>().Select(product => product.Activation).FirstOrDefault(activation => activation is not (Activation.None or Activation.Relu)));
         constants = this.device.CreateConstants(account);
         worker = this.device.CreateWorker(account, constants, Threads);
         plan = MemoryPlan.For(graph);

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using System.Text.Unicode;
+using GroupViT.Native.Weights;
 
 namespace GroupViT.Native;
 
@@ -36,12 +37,12 @@ public sealed partial record GroupVitConfig
         }
         catch (JsonException e)
         {
-            throw new ModelFileException(file, $"is not JSON: {e.Message}", inner: e);
+            throw new ModelFileException(file, $"is not JSON: {JsonProblem.Of(e)}", inner: e);
         }
         catch (InvalidOperationException e)
         {
             // An escaped half of a surrogate pair in a name or a text.
-            throw new ModelFileException(file, $"holds a text that is no valid Unicode: {e.Message}", inner: e);
+            throw new ModelFileException(file, $"holds a text that is no valid Unicode: {JsonProblem.Of(e)}", inner: e);
         }
     }
 
@@ -75,7 +76,7 @@ public sealed partial record GroupVitConfig
         string type = fields.Text("model_type", "groupvit");
         if (type != "groupvit")
         {
-            throw fields.Error("model_type", $"is '{type}'; only 'groupvit' is read");
+            throw fields.Error("model_type", $"is '{SafetensorsHeader.Shorten(type)}'; only 'groupvit' is read");
         }
         var defaults = new GroupVitConfig();
         return new GroupVitConfig

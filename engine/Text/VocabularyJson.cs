@@ -20,7 +20,7 @@ internal static class VocabularyJson
         catch (Exception error) when (error is JsonException or InvalidOperationException)
         {
             // InvalidOperationException: a string with half a surrogate pair, or bytes that are not UTF-8.
-            throw new ModelFileException(name, $"the file is no valid JSON ({error.Message})", offset: reader.TokenStartIndex + skipped, inner: error);
+            throw new ModelFileException(name, $"the file is no valid JSON ({JsonProblem.Of(error)})", offset: reader.TokenStartIndex + skipped, inner: error);
         }
     }
 

@@ -16,7 +16,7 @@ internal enum WeightType
 }
 
 /// <summary>
-/// A model's weights in a file, by their canonical (Hugging Face) names whichever layout the file has. On opening, the file must hold
+/// A model's weights in a file or in shards, by their canonical (Hugging Face) names whichever layout the file has. On opening, there must be
 /// exactly the tensors that the configuration asks for, in their shapes; values are checked when they are read.
 /// Any number of threads may read at once.
 /// </summary>
@@ -24,11 +24,11 @@ internal sealed class Checkpoint : IDisposable
 {
     private const int MaxNamesListed = 20;
 
-    private readonly SafetensorsFile _file;
+    private readonly WeightsSource _file;
     private readonly ParameterTable _table;
     private readonly Lazy<string> _fingerprint;
 
-    private Checkpoint(SafetensorsFile file, GroupVitConfig config, ParameterTable table, KeyLayout layout)
+    private Checkpoint(WeightsSource file, GroupVitConfig config, ParameterTable table, KeyLayout layout)
     {
         _file = file;
         _table = table;
@@ -47,14 +47,14 @@ internal sealed class Checkpoint : IDisposable
 
     public GroupVitConfig Config { get; }
 
-    /// <summary>The file as the user named it.</summary>
+    /// <summary>The file, or the index of the shards, as the user named it.</summary>
     public string Name => _file.Name;
 
     public KeyLayout Layout { get; }
 
     public WeightType WeightType { get; }
 
-    /// <summary>Bytes of the model's tensors in the file.</summary>
+    /// <summary>Bytes of the model's tensors as they are stored.</summary>
     public long Bytes { get; }
 
     /// <summary>Every tensor of the model, in the order of the computation.</summary>
@@ -69,7 +69,7 @@ internal sealed class Checkpoint : IDisposable
 
     /// <summary>Opens the weights in <paramref name="file"/>, which the checkpoint owns from then on (not if this throws).</summary>
     /// <exception cref="ModelFileException">Tensors missing or too many (both listed), a wrong shape or dtype (named), or an unknown layout.</exception>
-    public static Checkpoint Open(SafetensorsFile file, GroupVitConfig config)
+    public static Checkpoint Open(WeightsSource file, GroupVitConfig config)
     {
         KeyLayout layout = FindLayout(file);
         config.Validate(file.Name, layout);
@@ -88,27 +88,36 @@ internal sealed class Checkpoint : IDisposable
     /// <exception cref="ModelFileException">A value is NaN or infinite (named with its index), or the file was cut since it was opened.</exception>
     public void Read(string canonicalName, Span<float> destination)
     {
-        ReadUnchecked(canonicalName, destination);
+        CheckWhole(canonicalName, destination.Length);
+        Read(canonicalName, 0, destination);
+    }
+
+    /// <summary>Reads part of a tensor, from its element <paramref name="firstElement"/> on.</summary>
+    /// <exception cref="ModelFileException">As for the whole.</exception>
+    public void Read(string canonicalName, int firstElement, Span<float> destination)
+    {
         ParameterInfo parameter = _table[canonicalName];
+        ArgumentOutOfRangeException.ThrowIfNegative(firstElement);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + (long)destination.Length, parameter.ElementCount);
         SafetensorsEntry entry = _file.Entry(parameter.NameIn(Layout));
         int first = parameter.FirstElementIn(Layout);
+        _file.ReadFloat32(entry, first + firstElement, destination);
         int bad = IndexOfNonFinite(destination);
         if (bad >= 0)
         {
+            float value = destination[bad];
+            bad += firstElement;
             long offset = entry.Offset + (long)(first + bad) * (entry.Type.Bits() / 8);
             string where = entry.Name == canonicalName ? $"element {bad}" : $"element {bad} (element {first + bad} of the file's {entry.Name})";
-            throw new ModelFileException(Name, FormattableString.Invariant($"{where} of shape [{string.Join(',', parameter.Shape.ToArray())}] is {destination[bad]}; weights must be finite"), canonicalName, offset);
+            throw new ModelFileException(_file.FileOf(entry), FormattableString.Invariant($"{where} of shape [{string.Join(',', parameter.Shape.ToArray())}] is {value}; weights must be finite"), canonicalName, offset);
         }
     }
 
-    /// <summary>As <see cref="Read"/>, but NaN and infinity pass: for who counts them.</summary>
+    /// <summary>As <see cref="Read(string, Span{float})"/>, but NaN and infinity pass: for who counts them.</summary>
     public void ReadUnchecked(string canonicalName, Span<float> destination)
     {
+        CheckWhole(canonicalName, destination.Length);
         ParameterInfo parameter = _table[canonicalName];
-        if (destination.Length != parameter.ElementCount)
-        {
-            throw new ArgumentException($"{canonicalName} has {parameter.ElementCount} elements, the destination {destination.Length}", nameof(destination));
-        }
         _file.ReadFloat32(_file.Entry(parameter.NameIn(Layout)), parameter.FirstElementIn(Layout), destination);
     }
 
@@ -159,7 +168,15 @@ internal sealed class Checkpoint : IDisposable
         return -1;
     }
 
-    private static KeyLayout FindLayout(SafetensorsFile file)
+    private void CheckWhole(string canonicalName, int length)
+    {
+        if (length != _table[canonicalName].ElementCount)
+        {
+            throw new ArgumentException($"{canonicalName} has {_table[canonicalName].ElementCount} elements, the destination {length}", nameof(length));
+        }
+    }
+
+    private static KeyLayout FindLayout(WeightsSource file)
     {
         string? huggingFace = FirstWith(file, "vision_model.", "text_model.", "visual_projection.", "text_projection.");
         string? nvlabs = FirstWith(file, "img_encoder.", "text_encoder.", "img_projector.", "text_projector.");
@@ -174,7 +191,7 @@ internal sealed class Checkpoint : IDisposable
         return huggingFace is not null ? KeyLayout.HuggingFace : KeyLayout.Nvlabs;
     }
 
-    private static string? FirstWith(SafetensorsFile file, params ReadOnlySpan<string> prefixes)
+    private static string? FirstWith(WeightsSource file, params ReadOnlySpan<string> prefixes)
     {
         foreach (string name in file.Tensors.Keys)
         {
@@ -189,7 +206,7 @@ internal sealed class Checkpoint : IDisposable
         return null;
     }
 
-    private static void CheckNames(SafetensorsFile file, ParameterTable table, KeyLayout layout)
+    private static void CheckNames(WeightsSource file, ParameterTable table, KeyLayout layout)
     {
         // Missing ones in the order of the computation, extra ones in the file's: what belongs together stays together.
         string[] expected = [.. table.Parameters.Select(p => p.NameIn(layout)).Distinct()];
@@ -212,7 +229,7 @@ internal sealed class Checkpoint : IDisposable
         throw new ModelFileException(file.Name, string.Join("; ", problems), missing.Concat(extra).First());
     }
 
-    private static void CheckTensors(SafetensorsFile file, ParameterTable table, KeyLayout layout)
+    private static void CheckTensors(WeightsSource file, ParameterTable table, KeyLayout layout)
     {
         Span<long> expected = stackalloc long[8];
         foreach (ParameterInfo parameter in table.Parameters)
@@ -225,11 +242,11 @@ internal sealed class Checkpoint : IDisposable
             }
             if (!entry.Shape.SequenceEqual(expected[..shape.Length]))
             {
-                throw new ModelFileException(file.Name, $"has shape {entry.ShapeText}; the configuration asks for {SafetensorsEntry.ShapeToText(expected[..shape.Length])}", entry.Name, entry.Offset);
+                throw new ModelFileException(file.FileOf(entry), $"has shape {entry.ShapeText}; the configuration asks for {SafetensorsEntry.ShapeToText(expected[..shape.Length])}", entry.Name, entry.Offset);
             }
             if (!entry.Type.ReadsAsFloat32())
             {
-                throw new ModelFileException(file.Name, $"has dtype {entry.Type}; weights must be F32, F16, BF16 or F64", entry.Name, entry.Offset);
+                throw new ModelFileException(file.FileOf(entry), $"has dtype {entry.Type}; weights must be F32, F16, BF16 or F64", entry.Name, entry.Offset);
             }
         }
     }

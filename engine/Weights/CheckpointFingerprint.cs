@@ -11,7 +11,7 @@ internal static class CheckpointFingerprint
     private const int Pieces = 16;
     private const int PieceLength = 256;
 
-    public static string Of(SafetensorsFile file, GroupVitConfig config)
+    public static string Of(WeightsSource file, GroupVitConfig config)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         Append(hash, "GroupViT checkpoint 1");

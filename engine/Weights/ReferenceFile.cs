@@ -128,11 +128,11 @@ internal sealed class ReferenceFile : IDisposable
         }
         catch (JsonException e)
         {
-            throw new ModelFileException(file, $"is not JSON: {e.Message}", inner: e);
+            throw new ModelFileException(file, $"is not JSON: {JsonProblem.Of(e)}", inner: e);
         }
         catch (InvalidOperationException e)
         {
-            throw new ModelFileException(file, $"holds a name that is no valid Unicode: {e.Message}", inner: e);
+            throw new ModelFileException(file, $"holds a name that is no valid Unicode: {JsonProblem.Of(e)}", inner: e);
         }
     }
 

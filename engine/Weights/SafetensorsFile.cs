@@ -7,7 +7,7 @@ namespace GroupViT.Native.Weights;
 /// A safetensors file open for reading. The whole header is checked on opening (<see cref="SafetensorsHeader"/>); tensors are
 /// read where they are asked for, into the caller's memory. Any number of threads may read at once.
 /// </summary>
-internal sealed class SafetensorsFile : IDisposable
+internal sealed class SafetensorsFile : WeightsSource
 {
     private const int ChunkElements = 1024;
 
@@ -19,18 +19,21 @@ internal sealed class SafetensorsFile : IDisposable
         SafetensorsHeader header = SafetensorsHeader.Read(source);
         Tensors = header.Tensors;
         Metadata = header.Metadata;
+        HeaderLength = header.Length;
     }
 
     /// <summary>The file as the user named it.</summary>
-    public string Name => _source.Name;
+    public override string Name => _source.Name;
 
     /// <summary>Length of the file in bytes.</summary>
-    public long Length => _source.Length;
+    public override long Length => _source.Length;
 
-    public IReadOnlyDictionary<string, SafetensorsEntry> Tensors { get; }
+    /// <summary>Length of the header in bytes, without the eight that hold it.</summary>
+    public int HeaderLength { get; }
 
-    /// <summary>The header's <c>__metadata__</c>; empty if it has none.</summary>
-    public IReadOnlyDictionary<string, string> Metadata { get; }
+    public override IReadOnlyDictionary<string, SafetensorsEntry> Tensors { get; }
+
+    public override IReadOnlyDictionary<string, string> Metadata { get; }
 
     /// <exception cref="ModelFileException">There is no such file, it may not be read, or it is no valid safetensors file.</exception>
     public static SafetensorsFile Open(string path) => Open(ByteSource.OpenFile(path));
@@ -41,20 +44,9 @@ internal sealed class SafetensorsFile : IDisposable
     /// <param name="leaveOpen">Whether the stream stays the caller's.</param>
     public static SafetensorsFile Open(Stream seekable, string name, bool leaveOpen = false) => Open(ByteSource.FromStream(seekable, name, leaveOpen));
 
-    /// <summary>The tensor of that name.</summary>
-    /// <exception cref="ModelFileException">The file has none.</exception>
-    public SafetensorsEntry Entry(string name)
-        => Tensors.TryGetValue(name, out SafetensorsEntry? entry) ? entry : throw new ModelFileException(Name, $"has no such tensor (it has {Tensors.Count})", name);
+    public override string FileOf(SafetensorsEntry entry) => Name;
 
-    /// <summary>
-    /// Reads elements as float32: F32 as stored, F16 and BF16 widened exactly, F64 rounded to nearest (beyond float32's range: infinity).
-    /// NaN and infinity pass, as the format allows them; who needs finite values checks (<see cref="Checkpoint"/>).
-    /// </summary>
-    /// <param name="entry">A tensor of this file.</param>
-    /// <param name="firstElement">Index of the first element, row-major.</param>
-    /// <param name="destination">Filled wholly.</param>
-    /// <exception cref="ModelFileException">Another dtype, or the file was cut since it was opened.</exception>
-    public void ReadFloat32(SafetensorsEntry entry, long firstElement, Span<float> destination)
+    public override void ReadFloat32(SafetensorsEntry entry, long firstElement, Span<float> destination)
     {
         CheckRange(entry, firstElement, destination.Length, entry.ElementCount);
         switch (entry.Type)
@@ -115,14 +107,13 @@ internal sealed class SafetensorsFile : IDisposable
         }
     }
 
-    /// <summary>Reads bytes as stored.</summary>
-    public void ReadBytes(SafetensorsEntry entry, long firstByte, Span<byte> destination)
+    public override void ReadBytes(SafetensorsEntry entry, long firstByte, Span<byte> destination)
     {
         CheckRange(entry, firstByte, destination.Length, entry.ByteLength);
         _source.Read(entry.Offset + firstByte, destination);
     }
 
-    public void Dispose() => _source.Dispose();
+    public override void Dispose() => _source.Dispose();
 
     private static SafetensorsFile Open(ByteSource source)
     {

@@ -44,10 +44,14 @@ internal sealed class SafetensorsHeader
     private SafetensorsHeader(string file, int length, long fileLength)
     {
         _file = file;
+        Length = length;
         _dataStart = LengthPrefix + length;
         _dataLength = fileLength - _dataStart;
         _tensors = new(Math.Min(length / SmallestTensorText + 1, MaxTensors), StringComparer.Ordinal);
     }
+
+    /// <summary>Bytes of JSON.</summary>
+    public int Length { get; }
 
     public IReadOnlyDictionary<string, SafetensorsEntry> Tensors => _tensors;
 
@@ -114,12 +118,12 @@ internal sealed class SafetensorsHeader
         }
         catch (JsonException e)
         {
-            throw new ModelFileException(_file, $"the header is not JSON: {e.Message}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
+            throw new ModelFileException(_file, $"the header is not JSON: {JsonProblem.Of(e)}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
         }
         catch (InvalidOperationException e)
         {
             // An escaped half of a surrogate pair: JSON by its grammar, but no text.
-            throw new ModelFileException(_file, $"a name or text in the header is no valid Unicode: {e.Message}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
+            throw new ModelFileException(_file, $"a name or text in the header is no valid Unicode: {JsonProblem.Of(e)}", offset: LengthPrefix + reader.BytesConsumed, inner: e);
         }
     }
 

@@ -36,6 +36,11 @@ internal abstract class Device : IDisposable
     /// </summary>
     public abstract Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads);
 
+    /// <summary>Begins to compile what a model with that activation will need, in the background, where compiling takes the host's time.</summary>
+    public virtual void CompileAhead(Activation activation)
+    {
+    }
+
     public abstract void Dispose();
 }
 

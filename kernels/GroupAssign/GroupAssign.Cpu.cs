@@ -6,93 +6,131 @@ namespace GroupViT.Kernels;
 internal sealed partial record GroupAssign
 {
     public override Step PrepareCpu<V>(CpuBinding binding)
-        => new CpuSequence(
-            LogitsProduct.PrepareCpu<V>(binding),
-            new CpuGroupChoice<V>(this, binding),
-            new CpuGroupMean<V>(this, binding));
+        => new CpuSequence(new CpuGroupChoice<V>(this, binding), new CpuGroupMean<V>(this, binding));
 }
 
-/// <summary>Soft map and arg-max, a vector of tokens at a time: the groups are walked down the columns, so all loads are dense.</summary>
+/// <summary>
+/// Logits, soft map and arg-max of as many tokens as a tile of the product has columns: the tile's [G, 2W] logits (8 KB at 64 groups)
+/// are in L1 while the groups are walked down the columns, a token a lane, so that all loads are dense and no lane is reduced.
+/// </summary>
 internal sealed unsafe class CpuGroupChoice<V> : CpuStep
     where V : struct, ISimd<V>
 {
-    private const int TokensPerTile = 128;
-
     private readonly GroupAssign operation;
+    private readonly float* queries;
+    private readonly float* keys;
     private readonly float* logits;
     private readonly float* soft;
     private readonly int* index;
     private readonly int* forced;
-    private readonly int tilesPerBatch;
+    private readonly int tilesPerBatch, groups, depth;
 
     public CpuGroupChoice(GroupAssign operation, CpuBinding binding)
-        : base(binding, operation.Q.Batch * ((operation.Tokens + TokensPerTile - 1) / TokensPerTile))
+        : base(binding, operation.Q.Batch * ((operation.Tokens + Columns - 1) / Columns))
     {
         this.operation = operation;
+        queries = binding.Float(operation.Q);
+        keys = binding.Float(operation.K);
         logits = binding.Float(operation.Logits);
         soft = binding.Float(operation.Soft);
         index = binding.Int(operation.Index);
         forced = operation.Forced is null ? null : binding.Int(operation.Forced);
-        tilesPerBatch = (operation.Tokens + TokensPerTile - 1) / TokensPerTile;
+        tilesPerBatch = (operation.Tokens + Columns - 1) / Columns;
+        (groups, depth) = (operation.Groups, operation.Q.Columns);
+        // A panel of keys, the tile's logits, and for each token the largest logit and where it is.
+        binding.ReserveScratch(((long)depth + groups + 2) * Columns * sizeof(float));
     }
+
+    private static int Columns => ProductTile<V>.Columns;
 
     public override void Tile(int tile, int thread)
     {
         (int batch, int block) = Math.DivRem(tile, tilesPerBatch);
-        (TensorView from, TensorView to) = (operation.Logits, operation.Soft);
-        int l = block * TokensPerTile;
-        int end = Math.Min(operation.Tokens, l + TokensPerTile);
-        for (; l <= end - V.Width; l += V.Width)
+        int first = block * Columns;
+        int count = Math.Min(Columns, operation.Tokens - first);
+        float* panel = (float*)Worker.Scratch(thread);
+        float* scores = panel + (nint)depth * Columns;
+        nint ldk = operation.K.RowStride;
+        PanelPacking.FromColumns(keys + (nint)batch * operation.K.BatchStride + first * ldk, ldk, depth, count, Columns, panel);
+        LinearStore<V> store = new(operation.Scale, null, 0);
+        store.Begin(scores, Columns, null, null);
+        ProductTile<V>.Compute(groups, queries + (nint)batch * operation.Q.BatchStride, operation.Q.RowStride, panel, Columns, depth, ref store);
+
+        float* most = scores + (nint)groups * Columns;
+        Write(scores, logits, operation.Logits, batch, first, count);
+        for (int half = 0; half < Columns; half += V.Width)
         {
-            Soften<V>(logits + (nint)batch * from.BatchStride + l, from.RowStride, soft + (nint)batch * to.BatchStride + l, to.RowStride);
+            Choose(scores + half, most + half);
         }
-        for (; l < end; l++)
+        for (int i = 0; i < count; i++)
         {
-            Soften<V1>(logits + (nint)batch * from.BatchStride + l, from.RowStride, soft + (nint)batch * to.BatchStride + l, to.RowStride);
+            nint token = (nint)batch * operation.Tokens + first + i;
+            index[token] = forced is not null ? Math.Clamp(forced[token], 0, groups - 1)
+                : most[i] > float.NegativeInfinity ? (int)most[Columns + i]
+                : FirstNumber(logits + (nint)batch * operation.Logits.BatchStride + first + i);
         }
-        for (l = block * TokensPerTile; l < end; l++)
+        for (int half = 0; half < Columns; half += V.Width)
         {
-            nint at = (nint)batch * operation.Tokens + l;
-            index[at] = forced is null ? Best(logits + (nint)batch * from.BatchStride + l, from.RowStride) : Math.Clamp(forced[at], 0, operation.Groups - 1);
+            Soften(scores + half);
+        }
+        Write(scores, soft, operation.Soft, batch, first, count);
+    }
+
+    private void Write(float* scores, float* target, TensorView view, int batch, int first, int count)
+    {
+        target += (nint)batch * view.BatchStride + first;
+        for (int g = 0; g < groups; g++)
+        {
+            new ReadOnlySpan<float>(scores + g * Columns, count).CopyTo(new Span<float>(target + (nint)g * view.RowStride, count));
         }
     }
 
-    private void Soften<W>(float* source, nint sourceStride, float* target, nint targetStride)
-        where W : struct, ISimd<W>
+    // The first of the largest; the comparison is false for not-a-number, which so never wins.
+    private void Choose(float* column, float* result)
     {
-        W max = W.Load(source);
-        for (int g = 1; g < operation.Groups; g++)
+        V most = V.Broadcast(float.NegativeInfinity);
+        V best = V.Zero;
+        for (int g = 0; g < groups; g++)
         {
-            max = W.Max(max, W.Load(source + g * sourceStride));
+            V value = V.Load(column + g * Columns);
+            V lead = most - value;
+            best = V.SelectNegative(lead, V.Broadcast(g), best);
+            most = V.SelectNegative(lead, value, most);
         }
-        W sum = W.Zero;
-        for (int g = 0; g < operation.Groups; g++)
+        V.Store(most, result);
+        V.Store(best, result + Columns);
+    }
+
+    private void Soften(float* column)
+    {
+        V max = V.Load(column);
+        for (int g = 1; g < groups; g++)
         {
-            W e = SimdMath.Exp(W.Load(source + g * sourceStride) - max);
-            W.Store(e, target + g * targetStride);
+            max = V.Max(max, V.Load(column + g * Columns));
+        }
+        V sum = V.Zero;
+        for (int g = 0; g < groups; g++)
+        {
+            V e = SimdMath.Exp(V.Load(column + g * Columns) - max);
+            V.Store(e, column + g * Columns);
             sum += e;
         }
-        W inverse = W.Broadcast(1) / sum;
-        for (int g = 0; g < operation.Groups; g++)
+        V inverse = V.Broadcast(1) / sum;
+        for (int g = 0; g < groups; g++)
         {
-            W.Store(W.Load(target + g * targetStride) * inverse, target + g * targetStride);
+            V.Store(V.Load(column + g * Columns) * inverse, column + g * Columns);
         }
     }
 
-    private int Best(float* column, nint stride)
+    // Of a token without a logit above minus infinity.
+    private int FirstNumber(float* column)
     {
-        int best = 0;
-        float most = *column;
-        for (int g = 1; g < operation.Groups; g++)
+        int g = 0;
+        while (g < groups - 1 && float.IsNaN(column[g * (nint)operation.Logits.RowStride]))
         {
-            float value = column[g * stride];
-            // Not-a-number in the first place must not shut the others out.
-            if (value > most || (float.IsNaN(most) && !float.IsNaN(value)))
-            {
-                (best, most) = (g, value);
-            }
+            g++;
         }
-        return best;
+        return float.IsNaN(column[g * (nint)operation.Logits.RowStride]) ? 0 : g;
     }
 }
 

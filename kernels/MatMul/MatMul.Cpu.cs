@@ -269,28 +269,42 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
             throw new ArgumentException($"a constant factor is packed whole, not {view}");
         }
         string key = $"{view.Tensor.Name}/panels{Width}{(transposed ? "t" : "")}/{TPanel.Format}";
+        bool narrow = TPanel.Format != WeightFormat.Float32;
         nint panelValues = (nint)k * Width;
         long floats = (panels * panelValues * TPanel.Bytes + sizeof(float) - 1) / sizeof(float);
-        return (byte*)binding.Pack(key, floats, destination =>
+        return (byte*)binding.Pack(key, floats, (destination, buffer) =>
         {
-            float[] values = new float[view.Tensor.Count];
-            view.Tensor.Reader!(values);
-            float[] wide = new float[panelValues];
-            fixed (float* source = values, panelFloats = wide)
+            // Rows of a transposed B are columns of the product: a panel's worth of them at a time stays in L2 on the way.
+            bool byPanel = transposed && view.Tensor.RowsReader is not null;
+            nint held = byPanel ? panelValues : view.Tensor.Count;
+            float* source = buffer.Floats(held + (narrow ? panelValues : 0));
+            float* wide = source + held;
+            if (!byPanel)
             {
-                for (int panel = 0; panel < panels; panel++)
+                view.Tensor.Reader!(new Span<float>(source, view.Tensor.Count));
+            }
+            for (int panel = 0; panel < panels; panel++)
+            {
+                int first = panel * Width;
+                int count = Math.Min(Width, n - first);
+                byte* packed = (byte*)destination + panel * panelValues * TPanel.Bytes;
+                float* target = narrow ? wide : (float*)packed;
+                if (byPanel)
                 {
-                    int first = panel * Width;
-                    int count = Math.Min(Width, n - first);
-                    if (transposed)
-                    {
-                        PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, panelFloats);
-                    }
-                    else
-                    {
-                        PanelPacking.FromRows(source + first, n, k, count, Width, panelFloats);
-                    }
-                    TPanel.Store(panelFloats, (byte*)destination + panel * panelValues * TPanel.Bytes, panelValues);
+                    view.Tensor.RowsReader!(first, new Span<float>(source, count * k));
+                    PanelPacking.FromColumns(source, k, k, count, Width, target);
+                }
+                else if (transposed)
+                {
+                    PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, target);
+                }
+                else
+                {
+                    PanelPacking.FromRows(source + first, n, k, count, Width, target);
+                }
+                if (narrow)
+                {
+                    TPanel.Store(wide, packed, panelValues);
                 }
             }
         });

@@ -40,6 +40,26 @@ internal static class Bilinear
     }
 }
 
+/// <summary>An axis's <see cref="Bilinear.At"/>, worked out once: two integer divisions a pixel would cost as much as the sampling.</summary>
+internal sealed class BilinearAxis
+{
+    public BilinearAxis(int input, int output)
+    {
+        (Low, High, Weight) = (new int[output], new int[output], new float[output]);
+        for (int i = 0; i < output; i++)
+        {
+            Bilinear.At(i, input, output, out Low[i], out High[i], out Weight[i]);
+        }
+    }
+
+    public int[] Low { get; }
+
+    public int[] High { get; }
+
+    /// <summary>Of the higher neighbour.</summary>
+    public float[] Weight { get; }
+}
+
 /// <summary>Four neighbours and the two weights of the later ones. Samples of the same neighbours and weights are the same bits on a device.</summary>
 internal readonly record struct BilinearSample(double Above, double AboveRight, double Below, double BelowRight, double Ty, double Tx)
 {

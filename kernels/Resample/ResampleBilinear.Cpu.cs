@@ -13,6 +13,7 @@ internal sealed unsafe class CpuResampleBilinear(ResampleBilinear operation, Cpu
 {
     private readonly float* x = binding.Float(operation.X);
     private readonly float* y = binding.Float(operation.Y);
+    private readonly BilinearAxis columns = new(operation.InWidth, operation.OutWidth);
 
     public override void Tile(int tile, int thread)
     {
@@ -25,7 +26,7 @@ internal sealed unsafe class CpuResampleBilinear(ResampleBilinear operation, Cpu
         float* lower = source + (nint)bottom * operation.InWidth;
         for (int column = 0; column < operation.OutWidth; column++)
         {
-            Bilinear.At(column, operation.InWidth, operation.OutWidth, out int left, out int right, out float tx);
+            (int left, int right, float tx) = (columns.Low[column], columns.High[column], columns.Weight[column]);
             float above = (1 - tx) * upper[left] + tx * upper[right];
             float below = (1 - tx) * lower[left] + tx * lower[right];
             target[column] = (1 - ty) * above + ty * below;

@@ -52,7 +52,7 @@ internal static class CommonOptions
 
     public static Option<string> Model() => new("--model")
     {
-        Description = "'scenes' (built in), a folder, a .safetensors file, or a repository id in the local Hugging Face cache",
+        Description = "'scenes' (built in), a folder, a .safetensors file, or a repository in the local Hugging Face cache as OWNER/NAME or OWNER/NAME@REVISION (see pull)",
         DefaultValueFactory = _ => ModelLocator.Scenes,
         HelpName = "MODEL",
     };

@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using GroupViT.Tool.Hub;
 using Spectre.Console;
 
 namespace GroupViT.Tool;
@@ -138,6 +139,19 @@ internal sealed class Output
             });
     }
 
+    /// <summary>Runs work that moves bytes; with a bar for each file where there is a terminal.</summary>
+    public T Transfer<T>(Func<ITransferProgress, T> work)
+    {
+        if (console is null || !IsTalkative)
+        {
+            return work(NoProgress.Instance);
+        }
+        return console.Progress()
+            .Columns(new TaskDescriptionColumn { Alignment = Justify.Left }, new ProgressBarColumn(), new PercentageColumn(), new DownloadedColumn(), new TransferSpeedColumn(), new RemainingTimeColumn())
+            .AutoClear(true)
+            .Start(context => work(new TransferBars(context)));
+    }
+
     private static byte[] JsonBytes(Action<Utf8JsonWriter> write, JsonWriterOptions options)
     {
         using MemoryStream stream = new();
@@ -159,6 +173,32 @@ internal sealed class Output
 
         void Print(IEnumerable<string> texts)
             => output.WriteLine(string.Join("  ", texts.Select((text, column) => headers[column].StartsWith('>') ? text.PadLeft(widths[column]) : text.PadRight(widths[column]))).TrimEnd());
+    }
+
+    private sealed class TransferBars(ProgressContext context) : ITransferProgress
+    {
+        private ProgressTask? task;
+        private string? current;
+
+        public void Begin(string name, long total, long present)
+        {
+            if (task is null || current != name)
+            {
+                (task, current) = (context.AddTask(Markup.Escape(name), maxValue: Math.Max(total, 1)), name);
+            }
+            task.Value = present;
+        }
+
+        public void Advance(long bytes) => task?.Increment(bytes);
+
+        public void End()
+        {
+            if (task is not null)
+            {
+                task.Value = task.MaxValue;
+                task.StopTask();
+            }
+        }
     }
 }
 

@@ -45,6 +45,8 @@ internal sealed class CpuDevice : Device
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
         => new CpuWorker(account, (CpuConstants)constants, threads);
 
+    public override void CompileAhead(Activation activation) => CpuCompilation.Start(this, activation);
+
     public override void Dispose()
     {
     }
@@ -56,77 +58,4 @@ internal sealed class CpuDevice : Device
         SimdLevel.Vector128 => operation.PrepareCpu<V128>(binding),
         _ => operation.PrepareCpu<V1>(binding),
     };
-}
-
-/// <summary>Packed constants in native memory.</summary>
-internal sealed unsafe class CpuConstants(MemoryAccount account) : ConstantPool
-{
-    private readonly Dictionary<string, NativeBlock> blocks = [];
-    private readonly Dictionary<string, long> measured = [];
-    private readonly Lock gate = new();
-    private long bytes;
-
-    public delegate void Filler(float* destination);
-
-    public override long Bytes => Interlocked.Read(ref bytes);
-
-    /// <summary>The block of that key, filled at the first call.</summary>
-    public float* Get(string key, long floats, Filler fill)
-    {
-        lock (gate)
-        {
-            if (!blocks.TryGetValue(key, out NativeBlock? block))
-            {
-                block = new NativeBlock(floats * sizeof(float), account, $"constant {key}");
-                try
-                {
-                    fill((float*)block.Pointer);
-                }
-                catch
-                {
-                    block.Dispose();
-                    throw;
-                }
-                blocks.Add(key, block);
-                bytes += block.Bytes;
-            }
-            return (float*)block.Pointer;
-        }
-    }
-
-    /// <summary>Counts what <see cref="Get"/> would allocate.</summary>
-    public void Measure(string key, long floats)
-    {
-        lock (gate)
-        {
-            if (!blocks.ContainsKey(key) && measured.TryAdd(key, floats))
-            {
-                bytes += NativeBlock.SizeOf(floats * sizeof(float));
-            }
-        }
-    }
-
-    public override void Release(string key)
-    {
-        lock (gate)
-        {
-            if (blocks.Remove(key, out NativeBlock? block))
-            {
-                bytes -= block.Bytes;
-                block.Dispose();
-            }
-        }
-    }
-
-    public override void Dispose()
-    {
-        lock (gate)
-        {
-            foreach (NativeBlock block in blocks.Values)
-            {
-                block.Dispose();
-            }
-            blocks.Clear();
-        }
-    }
 }

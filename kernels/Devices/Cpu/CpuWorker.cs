@@ -9,6 +9,7 @@ internal sealed unsafe class CpuWorker : Worker
     private readonly CpuConstants constants;
     private readonly CpuTeam? team;
     private readonly int threads;
+    private readonly List<CpuConstants.Entry> missing = [];
     private NativeBlock? arena;
     private NativeBlock? scratch;
     private long scratchPerThread;
@@ -45,6 +46,7 @@ internal sealed unsafe class CpuWorker : Worker
 
     public override void CommitScratch()
     {
+        FillConstants();
         if (scratchPerThread > scratchStride)
         {
             // Asked for before the old one goes, but only for what it lacks: where that is refused, earlier programs keep theirs.
@@ -65,6 +67,9 @@ internal sealed unsafe class CpuWorker : Worker
         }
     }
 
+    /// <summary>A constant's memory; its values are there after the next <see cref="CommitScratch"/>.</summary>
+    public float* Constant(string key, long floats, CpuConstants.Filler fill) => constants.Get(key, floats, fill, missing);
+
     public void ReserveScratch(long bytes)
         => scratchPerThread = Math.Max(scratchPerThread, (bytes + NativeBlock.Alignment - 1) / NativeBlock.Alignment * NativeBlock.Alignment);
 
@@ -83,12 +88,35 @@ internal sealed unsafe class CpuWorker : Worker
     {
     }
 
+    private void FillConstants()
+    {
+        if (missing.Count == 0)
+        {
+            return;
+        }
+        CpuConstants.Entry[] entries = [.. missing];
+        missing.Clear();
+        using FillStep step = new(new CpuBinding(this, team, constants, new Dictionary<Tensor, long>(), threads), entries);
+        step.Run();
+        constants.ThrowFailures(entries);
+    }
+
     public override void Dispose()
     {
         team?.Dispose();
         arena?.Dispose();
         scratch?.Dispose();
     }
+}
+
+/// <summary>Reads and packs constants, one a tile.</summary>
+internal sealed class FillStep(CpuBinding binding, CpuConstants.Entry[] entries) : CpuStep(binding, entries.Length), IDisposable
+{
+    private readonly FillBuffer[] buffers = [.. Enumerable.Range(0, binding.Threads).Select(_ => new FillBuffer())];
+
+    public override void Tile(int tile, int thread) => entries[tile].Fill(buffers[thread]);
+
+    public void Dispose() => Array.ForEach(buffers, buffer => buffer.Dispose());
 }
 
 /// <summary>Turns a graph's names into addresses while an operation is prepared.</summary>
@@ -138,12 +166,12 @@ internal sealed unsafe class CpuBinding(
             constants.Measure(key, floats);
             return null;
         }
-        return constants.Get(key, floats, fill);
+        return worker.Constant(key, floats, fill);
     }
 
     public void ReserveScratch(long bytesPerThread) => worker.ReserveScratch(bytesPerThread);
 
-    private static CpuConstants.Filler Raw(Tensor tensor) => destination => tensor.Reader!(new Span<float>(destination, tensor.Count));
+    private static CpuConstants.Filler Raw(Tensor tensor) => (destination, _) => tensor.Reader!(new Span<float>(destination, tensor.Count));
 
     private byte* Address(TensorView view)
         => worker.Arena is null ? null : worker.Arena + offsets[view.Tensor] + view.Offset * 4L;

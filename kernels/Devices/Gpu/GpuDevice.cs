@@ -1,6 +1,5 @@
 using System.Reflection;
 using ILGPU;
-using ILGPU.Algorithms;
 using ILGPU.Backends;
 using ILGPU.Backends.EntryPoints;
 using ILGPU.Runtime;
@@ -151,7 +150,6 @@ internal sealed class GpuDevice : Device
         NativeLibraries.Install();
         Context context = Context.Create(builder =>
         {
-            builder.EnableAlgorithms();
             switch (kind)
             {
                 case DeviceKind.Cuda:

@@ -89,6 +89,23 @@ internal sealed class PreprocessorConfigTests
     [Test]
     public void Nesting_without_end_is_refused() => Assert.That(() => Parse("{\"size\":" + new string('[', 5000)), Throws.TypeOf<ModelFileException>());
 
+    /// <summary>Found by fuzzing: the search for double names meets the half pair, and throws another type of exception.</summary>
+    [TestCase("{\"crop_size\":224,\"\\ud800\":true}")]
+    [TestCase("{\"\\udc00x\":1,\"y\":2,\"z\":3}")]
+    [TestCase("{\"size\":{\"\\ud800\":1,\"width\":2}}")]
+    public void Half_a_surrogate_pair_in_a_name_is_refused(string json)
+        => Assert.That(() => Parse(json), Throws.TypeOf<ModelFileException>().With.Message.Contains("no valid Unicode"));
+
+    /// <summary>Found by fuzzing: the JSON reader quotes the text where it stumbled, however long it is.</summary>
+    [TestCase("{\"size\":224,'")]
+    [TestCase("{\"size\":\u001B[31m")]
+    public void A_message_shows_little_of_the_file_and_nothing_that_steers_a_terminal(string start)
+    {
+        ModelFileException error = Assert.Throws<ModelFileException>(() => Parse(start + new string('x', 500_000)))!;
+        Assert.That(error.Message, Has.Length.LessThan(400).And.Contains("is not valid JSON").And.Contains("LineNumber: 0"));
+        Assert.That(error.Message.Any(char.IsControl), Is.False);
+    }
+
     [Test]
     public void Bytes_that_are_not_UTF8_are_refused() => Assert.That(
         () => PreprocessorConfig.Parse((byte[])[(byte)'{', (byte)'"', 0xFF, (byte)'"', (byte)':', (byte)'1', (byte)'}'], "made.json"), Throws.TypeOf<ModelFileException>().With.Message.Contains("UTF-8"));

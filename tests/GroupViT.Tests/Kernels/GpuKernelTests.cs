@@ -50,7 +50,7 @@ internal sealed class GpuKernelTests
     [TestCaseSource(nameof(Kernels))]
     public void A_kernel_compiles_for_CUDA_without_local_memory_or_calls(MethodInfo kernel)
     {
-        using Context context = Context.Create(builder => builder.EnableAlgorithms().CPU());
+        using Context context = Context.Create(builder => builder.CPU());
         GpuIntrinsics.Register(context);
         using PTXBackend backend = new(context, new CudaArchitecture(9, 0), CudaInstructionSet.ISA_80, null!);
         bool flat = kernel.GetParameters()[0].ParameterType == typeof(Index1D);

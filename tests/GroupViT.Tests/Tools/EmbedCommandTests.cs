@@ -101,6 +101,7 @@ internal sealed class ModelLocatorTests
         using TemporaryFolder home = new();
         home.Write("hub/models--owner--name/refs/main", "abc123\n"u8.ToArray());
         home.Write("hub/models--owner--name/snapshots/abc123/config.json", "{}"u8.ToArray());
+        home.Write("hub/models--owner--name/snapshots/abc123/model.safetensors", []);
         string expected = home.Join("hub/models--owner--name/snapshots/abc123");
         Assert.That(Path.GetFullPath(ModelLocator.Locate("owner/name", name => name == "HF_HOME" ? home.Path : null)), Is.EqualTo(Path.GetFullPath(expected)));
         Assert.That(Path.GetFullPath(ModelLocator.Locate("owner/name", name => name == "HF_HUB_CACHE" ? home.Join("hub") : "/elsewhere")), Is.EqualTo(Path.GetFullPath(expected)));

@@ -51,6 +51,48 @@ internal sealed class SafetensorsHostileTests
     }
 
     [Test]
+    public void The_longest_header_that_is_allowed_costs_at_most_eight_times_its_length()
+    {
+        // White space to the last byte, made while it is read: no second copy of 100 MB in the test.
+        using var stream = new EndlessHeader(SafetensorsHeader.MaxLength);
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.That(() => SafetensorsFile.Open(stream, "long"), Throws.TypeOf<ModelFileException>().With.Message.Contains("not JSON"));
+        Assert.That(GC.GetAllocatedBytesForCurrentThread() - before, Is.LessThanOrEqualTo(8L * SafetensorsHeader.MaxLength + (1 << 20)));
+    }
+
+    [Test]
+    public void A_file_that_ends_at_any_byte_is_refused()
+    {
+        for (int length = 0; length < Valid.Length; length++)
+        {
+            Refused(Valid[..length]);
+        }
+    }
+
+    [Test]
+    public void A_file_that_is_cut_while_its_header_is_read_is_refused([Values(0, 5, 8, 9, 100)] int left)
+    {
+        using var stream = new CutStream(Valid, left);
+        ModelFileException error = Assert.Throws<ModelFileException>(() => SafetensorsFile.Open(stream, "cut"))!;
+        Assert.That(error.Message, Does.Contain("cut while it was being read"));
+        Assert.That(error.Offset, Is.EqualTo(left));
+    }
+
+    [Test]
+    [Platform(Include = "Linux")]
+    public void No_file_is_kept_mapped_into_memory()
+    {
+        string path = Fixtures.Path("tiny", "model.safetensors");
+        using SafetensorsFile file = SafetensorsFile.Open(path);
+        foreach (SafetensorsEntry entry in file.Tensors.Values)
+        {
+            file.ReadBytes(entry, 0, new byte[entry.ByteLength]);
+        }
+        string maps = System.IO.File.ReadAllText("/proc/self/maps");
+        Assert.That(maps, Does.Contain("System.Private.CoreLib.dll").And.Not.Contain("model.safetensors"), "the runtime's own files show that maps are listed");
+    }
+
+    [Test]
     public void Four_thousand_mutants_of_a_file_end_in_success_or_a_typed_error()
     {
         using (SafetensorsFile file = Open(Valid))
@@ -115,5 +157,67 @@ internal sealed class SafetensorsHostileTests
         {
             return false;
         }
+    }
+
+    /// <summary>The length of a header and that many blanks.</summary>
+    private sealed class EndlessHeader(int length) : ReadOnlyStream
+    {
+        public override long Length => 8L + length;
+
+        protected override int ReadAt(long position, Span<byte> destination)
+        {
+            destination.Fill((byte)' ');
+            for (int i = 0; position + i < 8 && i < destination.Length; i++)
+            {
+                destination[i] = (byte)((ulong)length >> (8 * (int)(position + i)));
+            }
+            return (int)Math.Min(destination.Length, Length - position);
+        }
+    }
+
+    /// <summary>A file that says it is whole and gives only its first bytes.</summary>
+    private sealed class CutStream(byte[] file, int left) : ReadOnlyStream
+    {
+        public override long Length => file.Length;
+
+        protected override int ReadAt(long position, Span<byte> destination)
+        {
+            ReadOnlySpan<byte> rest = file.AsSpan(0, left)[(int)Math.Min(position, left)..];
+            rest = rest[..Math.Min(rest.Length, destination.Length)];
+            rest.CopyTo(destination);
+            return rest.Length;
+        }
+    }
+
+    private abstract class ReadOnlyStream : Stream
+    {
+        public override bool CanRead => true;
+
+        public override bool CanSeek => true;
+
+        public override bool CanWrite => false;
+
+        public override long Position { get; set; }
+
+        public override int Read(Span<byte> buffer)
+        {
+            int count = ReadAt(Position, buffer);
+            Position += count;
+            return count;
+        }
+
+        public override int Read(byte[] buffer, int offset, int count) => Read(buffer.AsSpan(offset, count));
+
+        public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override void Flush()
+        {
+        }
+
+        protected abstract int ReadAt(long position, Span<byte> destination);
     }
 }

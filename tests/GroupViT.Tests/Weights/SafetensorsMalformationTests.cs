@@ -42,6 +42,18 @@ internal sealed class SafetensorsMalformationTests
     [Test]
     public void A_header_that_is_not_UTF8_is_refused() => Refused(File([(byte)'{', 0xFF, (byte)'}'], []), "not UTF-8");
 
+    [TestCase(new byte[] { 0xC3, 0x28 }, TestName = "Invalid_UTF8_in_a_name_is_refused(a lead byte without its second)")]
+    [TestCase(new byte[] { 0xC0, 0xAF }, TestName = "Invalid_UTF8_in_a_name_is_refused(an overlong slash)")]
+    [TestCase(new byte[] { 0xED, 0xA0, 0x80 }, TestName = "Invalid_UTF8_in_a_name_is_refused(half a surrogate pair)")]
+    [TestCase(new byte[] { 0xF4, 0x90, 0x80, 0x80 }, TestName = "Invalid_UTF8_in_a_name_is_refused(above the last code point)")]
+    [TestCase(new byte[] { 0x80 }, TestName = "Invalid_UTF8_in_a_name_is_refused(a second byte alone)")]
+    public void Invalid_UTF8_in_a_name_is_refused(byte[] name)
+    {
+        Refused(File([.. "{\""u8, .. name, .. "\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}"u8], new byte[1]), "not UTF-8");
+        Refused(File([.. "{\"__metadata__\":{\""u8, .. name, .. "\":\"\"}}"u8], []), "not UTF-8");
+        Refused(File([.. "{\"__metadata__\":{\"a\":\""u8, .. name, .. "\"}}"u8], []), "not UTF-8");
+    }
+
     [TestCase("")]
     [TestCase("{")]
     [TestCase("x")]
@@ -213,6 +225,20 @@ internal sealed class SafetensorsMalformationTests
 
     [Test]
     public void A_NUL_after_the_JSON_is_refused() => Refused("{}\0", 0, "not JSON");
+
+    [Test]
+    public void A_NUL_between_the_tokens_is_refused() => Refused("{\0}", 0, "not JSON");
+
+    [Test]
+    public void A_NUL_within_a_name_is_refused() => Refused("{\"a\0\":{\"dtype\":\"U8\",\"shape\":[1],\"data_offsets\":[0,1]}}", 1, "not JSON");
+
+    [Test]
+    public void Deep_nesting_inside_the_metadata_is_refused()
+        => Refused("{\"__metadata__\":{\"a\":" + new string('[', 100_000) + new string(']', 100_000) + "}}", 0, "must be a string, not an array");
+
+    [Test]
+    public void Deep_nesting_inside_an_unknown_field_is_refused()
+        => Refused("{\"a\":{\"x\":" + new string('[', 100_000), 0, "unknown field 'x'");
 
     [Test]
     public void A_byte_order_mark_is_refused() => Refused("\uFEFF{}", 0, "not JSON");

@@ -17,5 +17,6 @@ internal static class CommandList
         BenchCommand.Create(),
         VerifyCommand.Create(),
         SynthCommand.Create(),
+        PullCommand.Create(),
     ];
 }
