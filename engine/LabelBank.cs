@@ -126,7 +126,7 @@ public sealed class LabelBank
         }
         if (background && labels[0] != Text.ClassNames.Background)
         {
-            throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{labels[0]}'");
+            throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{SafetensorsHeader.Shorten(labels[0])}'");
         }
         return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "");
     }

@@ -19,7 +19,7 @@ internal sealed class ModelWeights(Checkpoint checkpoint)
     public Tensor Parameter(string name) => Get(name, () =>
     {
         (int rows, int columns) = ShapeOf(name);
-        return Tensor.Constant(name, rows, columns, destination => checkpoint.Read(name, destination));
+        return Tensor.Constant(name, rows, columns, (first, destination) => checkpoint.Read(name, first * columns, destination));
     });
 
     /// <summary>A parameter as a vector, [1, 1, n].</summary>
@@ -33,11 +33,17 @@ internal sealed class ModelWeights(Checkpoint checkpoint)
     public Tensor Stack(params string[] names) => Get(string.Join('+', names), () =>
     {
         (int Rows, int Columns)[] shapes = [.. names.Select(ShapeOf)];
-        return Tensor.Constant(string.Join('+', names), shapes.Sum(shape => shape.Rows), shapes[0].Columns, destination =>
+        int columns = shapes[0].Columns;
+        return Tensor.Constant(string.Join('+', names), shapes.Sum(shape => shape.Rows), columns, (first, destination) =>
         {
-            for (int i = 0, at = 0; i < names.Length; at += shapes[i].Rows * shapes[i].Columns, i++)
+            for (int i = 0; !destination.IsEmpty; first = Math.Max(0, first - shapes[i].Rows), i++)
             {
-                checkpoint.Read(names[i], destination.Slice(at, shapes[i].Rows * shapes[i].Columns));
+                if (first < shapes[i].Rows)
+                {
+                    int count = Math.Min((shapes[i].Rows - first) * columns, destination.Length);
+                    checkpoint.Read(names[i], first * columns, destination[..count]);
+                    destination = destination[count..];
+                }
             }
         });
     });

@@ -88,27 +88,36 @@ internal sealed class Checkpoint : IDisposable
     /// <exception cref="ModelFileException">A value is NaN or infinite (named with its index), or the file was cut since it was opened.</exception>
     public void Read(string canonicalName, Span<float> destination)
     {
-        ReadUnchecked(canonicalName, destination);
+        CheckWhole(canonicalName, destination.Length);
+        Read(canonicalName, 0, destination);
+    }
+
+    /// <summary>Reads part of a tensor, from its element <paramref name="firstElement"/> on.</summary>
+    /// <exception cref="ModelFileException">As for the whole.</exception>
+    public void Read(string canonicalName, int firstElement, Span<float> destination)
+    {
         ParameterInfo parameter = _table[canonicalName];
+        ArgumentOutOfRangeException.ThrowIfNegative(firstElement);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + (long)destination.Length, parameter.ElementCount);
         SafetensorsEntry entry = _file.Entry(parameter.NameIn(Layout));
         int first = parameter.FirstElementIn(Layout);
+        _file.ReadFloat32(entry, first + firstElement, destination);
         int bad = IndexOfNonFinite(destination);
         if (bad >= 0)
         {
+            float value = destination[bad];
+            bad += firstElement;
             long offset = entry.Offset + (long)(first + bad) * (entry.Type.Bits() / 8);
             string where = entry.Name == canonicalName ? $"element {bad}" : $"element {bad} (element {first + bad} of the file's {entry.Name})";
-            throw new ModelFileException(_file.FileOf(entry), FormattableString.Invariant($"{where} of shape [{string.Join(',', parameter.Shape.ToArray())}] is {destination[bad]}; weights must be finite"), canonicalName, offset);
+            throw new ModelFileException(_file.FileOf(entry), FormattableString.Invariant($"{where} of shape [{string.Join(',', parameter.Shape.ToArray())}] is {value}; weights must be finite"), canonicalName, offset);
         }
     }
 
-    /// <summary>As <see cref="Read"/>, but NaN and infinity pass: for who counts them.</summary>
+    /// <summary>As <see cref="Read(string, Span{float})"/>, but NaN and infinity pass: for who counts them.</summary>
     public void ReadUnchecked(string canonicalName, Span<float> destination)
     {
+        CheckWhole(canonicalName, destination.Length);
         ParameterInfo parameter = _table[canonicalName];
-        if (destination.Length != parameter.ElementCount)
-        {
-            throw new ArgumentException($"{canonicalName} has {parameter.ElementCount} elements, the destination {destination.Length}", nameof(destination));
-        }
         _file.ReadFloat32(_file.Entry(parameter.NameIn(Layout)), parameter.FirstElementIn(Layout), destination);
     }
 
@@ -159,7 +168,17 @@ internal sealed class Checkpoint : IDisposable
         return -1;
     }
 
-    private static KeyLayout FindLayout(WeightsSource file)
+    private void CheckWhole(string canonicalName, int length)
+    {
+        if (length != _table[canonicalName].ElementCount)
+        {
+            throw new ArgumentException($"{canonicalName} has {_table[canonicalName].ElementCount} elements, the destination {length}", nameof(length));
+        }
+    }
+
+    /// <summary>Which layout the names are of.</summary>
+    /// <exception cref="ModelFileException">They are of both, or of neither.</exception>
+    internal static KeyLayout FindLayout(WeightsSource file)
     {
         string? huggingFace = FirstWith(file, "vision_model.", "text_model.", "visual_projection.", "text_projection.");
         string? nvlabs = FirstWith(file, "img_encoder.", "text_encoder.", "img_projector.", "text_projector.");

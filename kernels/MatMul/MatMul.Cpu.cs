@@ -274,16 +274,27 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
         long floats = (panels * panelValues * TPanel.Bytes + sizeof(float) - 1) / sizeof(float);
         return (byte*)binding.Pack(key, floats, (destination, buffer) =>
         {
-            float* source = buffer.Floats(view.Tensor.Count + (narrow ? panelValues : 0));
-            float* wide = source + view.Tensor.Count;
-            view.Tensor.Reader!(new Span<float>(source, view.Tensor.Count));
+            // Rows of a transposed B are columns of the product: a panel's worth of them at a time stays in L2 on the way.
+            bool byPanel = transposed && view.Tensor.RowsReader is not null;
+            nint held = byPanel ? panelValues : view.Tensor.Count;
+            float* source = buffer.Floats(held + (narrow ? panelValues : 0));
+            float* wide = source + held;
+            if (!byPanel)
+            {
+                view.Tensor.Reader!(new Span<float>(source, view.Tensor.Count));
+            }
             for (int panel = 0; panel < panels; panel++)
             {
                 int first = panel * Width;
                 int count = Math.Min(Width, n - first);
                 byte* packed = (byte*)destination + panel * panelValues * TPanel.Bytes;
                 float* target = narrow ? wide : (float*)packed;
-                if (transposed)
+                if (byPanel)
+                {
+                    view.Tensor.RowsReader!(first, new Span<float>(source, count * k));
+                    PanelPacking.FromColumns(source, k, k, count, Width, target);
+                }
+                else if (transposed)
                 {
                     PanelPacking.FromColumns(source + (nint)first * k, k, k, count, Width, target);
                 }

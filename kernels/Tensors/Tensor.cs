@@ -10,6 +10,9 @@ internal enum ElementType
 /// <remarks>Called when a device packs the constant: at Prepare, at most once per packing.</remarks>
 internal delegate void ConstantReader(Span<float> destination);
 
+/// <summary>Fills whole rows of a constant, from <paramref name="firstRow"/> on, as many as the destination holds.</summary>
+internal delegate void ConstantRowsReader(int firstRow, Span<float> destination);
+
 /// <summary>
 /// A name for numbers that will exist: [Batch, Rows, Columns], row-major, last index fastest. It has no memory and no device.
 /// </summary>
@@ -44,6 +47,9 @@ internal sealed class Tensor
     /// <summary>Reads the values if this is a constant; null for what a run computes.</summary>
     public ConstantReader? Reader { get; }
 
+    /// <summary>Reads some rows of a constant, where that is cheaper than all of them: a packing then needs a panel's worth of memory besides its own.</summary>
+    public ConstantRowsReader? RowsReader { get; private init; }
+
     public bool IsConstant => Reader is not null;
 
     public int Count => Batch * Rows * Columns;
@@ -56,6 +62,10 @@ internal sealed class Tensor
     public static Tensor Int(string name, int batch, int rows, int columns) => new(name, ElementType.Int32, batch, rows, columns, null);
 
     public static Tensor Constant(string name, int rows, int columns, ConstantReader reader) => new(name, ElementType.Float32, 1, rows, columns, reader);
+
+    /// <summary>A constant that can be read in parts.</summary>
+    public static Tensor Constant(string name, int rows, int columns, ConstantRowsReader reader)
+        => new(name, ElementType.Float32, 1, rows, columns, destination => reader(0, destination)) { RowsReader = reader };
 
     public TensorView View() => new(this, 0, Batch, Rows, Columns, Rows * Columns, Columns);
 

@@ -17,6 +17,8 @@ internal static class TargetList
         new GzipVocabularyTarget(),
         new LabelBankTarget(),
         new LabelsTarget(),
+        new PickleTarget(),
+        new PyTorchZipTarget(),
         new PngTarget(),
         new JpegTarget(),
     ];

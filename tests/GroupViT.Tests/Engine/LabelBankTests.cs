@@ -151,6 +151,14 @@ internal sealed class LabelBankTests
     public void Metadata_that_do_not_fit_are_refused(string key, string value)
         => Refused(metadata => metadata[key] = value, values => { }, 3);
 
+    /// <summary>Found by fuzzing: the label stood in the message in full.</summary>
+    [Test]
+    public void A_message_shows_only_the_beginning_of_a_long_label()
+    {
+        ModelFileException error = Refused(metadata => (metadata["labels"], metadata["background"]) = ($"[\"{new string('n', 100_000)}\",\"sky\",\"sea\",\"sun\"]", "true"), values => { }, 3);
+        Assert.That(error.Message, Does.Contain("there is a background").And.Length.LessThan(400));
+    }
+
     [TestCase(float.NaN)]
     [TestCase(float.PositiveInfinity)]
     [TestCase(2f)]
@@ -166,7 +174,7 @@ internal sealed class LabelBankTests
         Assert.Throws<ModelFileException>(() => LabelBank.Load(folder.Root));
     }
 
-    private void Refused(Action<Dictionary<string, string>> edit, Action<float[]> damage, int rows)
+    private ModelFileException Refused(Action<Dictionary<string, string>> edit, Action<float[]> damage, int rows)
     {
         Dictionary<string, string> metadata = new()
         {
@@ -183,7 +191,7 @@ internal sealed class LabelBankTests
         edit(metadata);
         damage(values);
         Write();
-        Assert.Throws<ModelFileException>(() => LabelBank.Load(file));
+        return Assert.Throws<ModelFileException>(() => LabelBank.Load(file))!;
     }
 
     private bool Takes(int words, LabelOptions how)

@@ -20,6 +20,8 @@ internal sealed class FuzzTests
         ["gzip-vocabulary"] = 5_000,
         ["label-bank"] = 15_000,
         ["labels"] = 10_000,
+        ["pickle"] = 20_000,
+        ["pytorch-zip"] = 15_000,
         ["png"] = 30_000,
         ["jpeg"] = 20_000,
     };

@@ -136,6 +136,22 @@ internal sealed class SeededFaultTests
     }
 
     [Test]
+    public void A_strings_length_in_a_pickle_that_is_believed_is_found()
+        => Found(new PickleTarget(), FindingKind.Allocation, input =>
+        {
+            // BINUNICODE: the buffer first, the bytes later.
+            for (int at = 21; at + 5 <= input.Length; at++)
+            {
+                uint length = input[at] == (byte)'X' ? BinaryPrimitives.ReadUInt32LittleEndian(input.AsSpan(at + 1)) : 0;
+                if (length is > 1 << 16 and < 1 << 28)
+                {
+                    GC.KeepAlive(new byte[length]);
+                    return;
+                }
+            }
+        });
+
+    [Test]
     public void A_slow_file_is_found()
     {
         // A limit of 0.3 s instead of one, so that the test is quick.
