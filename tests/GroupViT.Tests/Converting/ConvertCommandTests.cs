@@ -47,7 +47,11 @@ internal sealed class ConvertCommandTests
         ConvertRun.Convert(source, folder.Join("there"), "--layout", "nvlabs");
         ConvertRun.Convert(folder.Join("there"), folder.Join("back"));
         Assert.That(ConvertRun.Weights(folder.Join("back")), Is.EqualTo(ConvertRun.Weights(source)));
-        Assert.That(File.ReadAllBytes(folder.Join("back/config.json")), Is.EqualTo(File.ReadAllBytes(Path.Combine(source, "config.json"))));
+        if (type == "f32")
+        {
+            // The other two fixtures' configurations say float32, which is corrected.
+            Assert.That(File.ReadAllBytes(folder.Join("back/config.json")), Is.EqualTo(File.ReadAllBytes(Path.Combine(source, "config.json"))));
+        }
     }
 
     [TestCase("f16")]
@@ -152,6 +156,26 @@ internal sealed class ConvertCommandTests
         Assert.That(new FileInfo(folder.Join("out/bpe_simple_vocab_16e6.txt.gz")).Length, Is.EqualTo(1356917));
     }
 
+    /// <summary>Nothing beside the file: the architecture from the shapes, preprocessing of its size, and no companion of some other model's.</summary>
+    [Test]
+    public void A_lone_file_becomes_a_whole_model()
+    {
+        using TemporaryFolder folder = new();
+        ConvertRun.Convert(Fixtures.Models("scenes"), folder.Join("nvlabs"), "--layout", "nvlabs");
+        Directory.CreateDirectory(folder.Join("downloads"));
+        File.Copy(folder.Join("nvlabs/model.safetensors"), folder.Join("downloads/weights"));
+        File.WriteAllText(folder.Join("downloads/labels.txt"), "another model's");
+        File.WriteAllText(folder.Join("config.json"), """{"model_type": "bert"}""");
+        ToolRun run = ConvertRun.Convert(folder.Join("downloads/weights"), folder.Join("out"));
+        Assert.That(run.Output, Does.Contain("inferred from the tensors"));
+        Assert.That(run.Error, Does.Contain("number of heads").And.Contains("ImageNet").And.Contains("no tokenizer"));
+        Assert.That(ConvertRun.Weights(folder.Join("out")), Is.EqualTo(ConvertRun.Weights(Fixtures.Models("scenes"))));
+        using GroupVitModel model = GroupVitModel.Load(folder.Join("out"));
+        Assert.That(model.Config, Is.EqualTo(GroupVitConfig.Load(Path.Combine(Fixtures.Models("scenes"), "config.json"))));
+        Assert.That(model.Preprocessor!.ShortestEdge, Is.EqualTo(112));
+        Assert.That(model.Labels, Is.Empty);
+    }
+
     [Test]
     public void What_no_model_reads_is_named_and_left_out()
     {
@@ -165,7 +189,6 @@ internal sealed class ConvertCommandTests
     }
 
     [TestCase("F32", "", "D03A2A40")]
-    [TestCase("F32", "", "0100C07F")]
     [TestCase("F32", "1", "FFFF7FFF")]
     [TestCase("F32", "", "01000000")]
     [TestCase("F16", "", "5241")]
@@ -181,7 +204,7 @@ internal sealed class ConvertCommandTests
         using SafetensorsFile metadata = Weights.SafetensorsBytes.Open(
             Weights.SafetensorsBytes.File($$$"""{"__metadata__":{"groupvit.multi_label_logit_scale":"{{{text}}}"}}"""));
         MultiLabelTemperature restored = MultiLabelTemperature.Find(metadata)!;
-        Assert.That(Convert.ToHexString(restored.ToBytes()), Is.EqualTo(hex == "0100C07F" ? "0000C07F" : hex), "of a NaN the payload is lost");
+        Assert.That(Convert.ToHexString(restored.ToBytes()), Is.EqualTo(hex));
         Assert.That((restored.Type.ToString(), string.Join(',', restored.Shape)), Is.EqualTo((type, shape)));
     }
 

@@ -23,7 +23,7 @@ internal static class ModelConversion
     {
         List<string> notes = [];
         (GroupVitConfig config, byte[] text, string from) = Configuration(file, notes);
-        config.Validate(from, options.Layout);
+        config.Validate(file.Config ?? file.Path, options.Layout);
         // The checkpoint would own the weights; they stay the file's.
         Checkpoint checkpoint = Checkpoint.Open(file.Weights, config);
         TensorPlan plan = new(checkpoint, file.Weights, options, written, cancellation);
@@ -46,7 +46,9 @@ internal static class ModelConversion
             byte[] text = CompanionFiles.ReadBounded(path);
             return (GroupVitConfig.Parse(text, path), text, path);
         }
-        throw new ModelFileException(file.Path, $"has no {ModelFiles.Config} beside it");
+        InferredConfig inferred = ConfigInference.Infer(file.Weights, file.Extras);
+        notes.AddRange(inferred.Notes);
+        return (inferred.Config, Encoding.UTF8.GetBytes(inferred.Config.ToJson()), "inferred from the tensors");
     }
 
     private static void Judge(string file, TensorPlan plan, ConversionOptions options, List<string> notes)
