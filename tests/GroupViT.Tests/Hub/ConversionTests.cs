@@ -32,19 +32,35 @@ internal sealed class ConversionTests
     public async Task A_snapshot_that_Python_downloaded_is_converted_offline()
     {
         await using PullFixture fixture = await StartAsync();
-        await fixture.FailAsync<ConversionUnavailableException>();
+        await fixture.FailAsync<ModelFileException>();
         fixture.Variables["HF_HUB_OFFLINE"] = "1";
         fixture.Converter = new FakeConverter();
         Assert.That((await fixture.PullAsync()).IsConverted);
     }
 
     [Test]
-    public async Task Without_a_converter_the_error_says_what_there_is_and_leaves_nothing()
+    public async Task Weights_that_are_no_PyTorch_file_are_refused_and_leave_nothing()
     {
         await using PullFixture fixture = await StartAsync();
-        Assert.That((await fixture.FailAsync<ConversionUnavailableException>()).Message, Does.Contain("pytorch_model.bin"));
+        Assert.That((await fixture.FailAsync<ModelFileException>()).Message, Does.Contain("pytorch_model.bin").And.Contains("begins with the bytes"));
         Assert.That(Folders(fixture), Is.Empty);
         Assert.That(() => Locate(fixture), Throws.TypeOf<UsageException>().With.Message.Contains("pytorch_model.bin").And.Message.Contains("groupvit pull owner/tiny"));
+    }
+
+    [Test]
+    public async Task A_real_PyTorch_file_becomes_the_model_that_it_is()
+    {
+        await using PullFixture fixture = await StartAsync();
+        foreach (string file in (string[])["config.json", "preprocessor_config.json", "pytorch_model.bin"])
+        {
+            fixture.Hub.Files[file] = File.ReadAllBytes(Fixtures.Path("tiny", file));
+        }
+        PullResult result = await fixture.PullAsync();
+        Assert.That(File.ReadAllBytes(Path.Combine(result.Model, "model.safetensors")), Is.EqualTo(File.ReadAllBytes(Fixtures.Path("tiny", "model.safetensors"))));
+        Assert.That(fixture.Notes, Has.Some.Contains("no tokenizer"));
+        using GroupVitModel model = GroupVitModel.Load(Locate(fixture));
+        Assert.That(model.Config, Is.EqualTo(GroupVitConfig.Load(Fixtures.Path("tiny", "config.json"))));
+        Assert.That(Folders(fixture), Is.EqualTo((string[])[TestHub.FirstCommit]), "and nothing temporary");
     }
 
     [TestCase(true)]

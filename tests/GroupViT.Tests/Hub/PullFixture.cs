@@ -1,4 +1,5 @@
 using System.Text;
+using GroupViT.Tool.Converting;
 using GroupViT.Tool.Hub;
 
 namespace GroupViT.Tests.Hub;
@@ -11,6 +12,7 @@ internal sealed class PullFixture : IAsyncDisposable
     private PullFixture(TestHub hub)
     {
         Hub = hub;
+        Converter = new SnapshotConverter(Note);
         Environment = new HubEnvironment(name => Variables.GetValueOrDefault(name));
         Variables["HF_HOME"] = folder.Join("hf");
         Variables["GROUPVIT_CACHE"] = folder.Join("own");
@@ -41,7 +43,7 @@ internal sealed class PullFixture : IAsyncDisposable
 
     public HubHttpOptions Options { get; set; }
 
-    public ISnapshotConverter Converter { get; set; } = new NoSnapshotConverter();
+    public ISnapshotConverter Converter { get; set; }
 
     public List<string> Notes { get; } = [];
 

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using GroupViT.Tool.Converting;
 using GroupViT.Tool.Hub;
 
 namespace GroupViT.Tool.Commands;
@@ -17,14 +18,18 @@ internal static class PullCommand
         Command command = new("pull", "Download a model from a hub into the local Hugging Face cache.") { repository, revision, json, quiet };
         command.SetAction((parsed, cancellation) => ExitCodes.Run(
             parsed,
-            token => Run(
-                new Output(parsed, parsed.GetValue(json), parsed.GetValue(quiet)),
-                HubEnvironment.OfProcess,
-                new HubHttpOptions(),
-                new NoSnapshotConverter(),
-                RepositoryId.Parse(parsed.GetValue(repository)!),
-                parsed.GetValue(revision)!,
-                token),
+            token =>
+            {
+                Output output = new(parsed, parsed.GetValue(json), parsed.GetValue(quiet));
+                return Run(
+                    output,
+                    HubEnvironment.OfProcess,
+                    new HubHttpOptions(),
+                    new SnapshotConverter(output.Note),
+                    RepositoryId.Parse(parsed.GetValue(repository)!),
+                    parsed.GetValue(revision)!,
+                    token);
+            },
             cancellation));
         return command;
     }

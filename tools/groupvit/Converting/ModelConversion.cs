@@ -23,7 +23,7 @@ internal static class ModelConversion
     {
         List<string> notes = [];
         (GroupVitConfig config, byte[] text, string from) = Configuration(file, notes);
-        config.Validate(from, options.Layout);
+        config.Validate(file.Config ?? file.Path, options.Layout);
         // The checkpoint would own the weights; they stay the file's.
         Checkpoint checkpoint = Checkpoint.Open(file.Weights, config);
         TensorPlan plan = new(checkpoint, file.Weights, options, written, cancellation);
@@ -48,7 +48,7 @@ internal static class ModelConversion
         }
         InferredConfig inferred = ConfigInference.Infer(file.Weights, file.Extras);
         notes.AddRange(inferred.Notes);
-        return (inferred.Config, Encoding.UTF8.GetBytes(inferred.Config.ToJson()), file.Path);
+        return (inferred.Config, Encoding.UTF8.GetBytes(inferred.Config.ToJson()), "inferred from the tensors");
     }
 
     private static void Judge(string file, TensorPlan plan, ConversionOptions options, List<string> notes)

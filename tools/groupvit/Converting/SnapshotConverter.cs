@@ -3,7 +3,7 @@ using GroupViT.Tool.Hub;
 
 namespace GroupViT.Tool.Converting;
 
-/// <summary>Makes model folders of pulled snapshots, each tensor with its own type and under the names that it has.</summary>
+/// <summary>Makes model folders of pulled snapshots: Hugging Face names, each tensor with its own type.</summary>
 /// <param name="note">Told what a user may want to know.</param>
 internal sealed class SnapshotConverter(Action<string> note) : ISnapshotConverter
 {

@@ -34,6 +34,3 @@ internal sealed class HubUnreachableException(string message, Exception? inner =
 
 /// <summary>The repository holds no model that can be used: no configuration, no weights.</summary>
 internal sealed class UnusableSnapshotException(string message) : HubException(message);
-
-/// <summary>The snapshot's weights are a PyTorch file, and this program cannot convert it.</summary>
-internal sealed class ConversionUnavailableException(string message) : HubException(message);

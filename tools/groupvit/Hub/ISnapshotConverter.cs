@@ -11,11 +11,3 @@ internal interface ISnapshotConverter
     /// <exception cref="Native.GroupVitException">The weights cannot be converted.</exception>
     void Convert(string snapshot, string weights, string destination, CancellationToken cancellation);
 }
-
-/// <summary>Converts nothing, and says so.</summary>
-internal sealed class NoSnapshotConverter : ISnapshotConverter
-{
-    public void Convert(string snapshot, string weights, string destination, CancellationToken cancellation)
-        => throw new ConversionUnavailableException(
-            $"{snapshot}: the snapshot has its weights as {weights} only, which this program cannot convert; a revision with model.safetensors would do (see --revision)");
-}
