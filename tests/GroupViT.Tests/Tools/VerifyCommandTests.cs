@@ -180,7 +180,7 @@ internal sealed class VerifyCommandTests
     public void Info_refuses_what_is_no_model()
     {
         using TemporaryFolder folder = new();
-        Refused("config.json", "info", folder.Path);
+        Refused("there are no weights", "info", folder.Path);
         Refused("no-such-model", "info", "no-such-model");
         Refused("--size takes", "info", "scenes", "--size", "big");
         Refused("smaller than one patch", "info", "scenes", "--size", "4x4");
