@@ -61,6 +61,21 @@ internal sealed class ReducedPrecisionTests
     }
 
     [Test]
+    public void A_bfloat16_file_loses_nothing_more_before_the_head()
+    {
+        using GroupVitModel model = GroupVitModel.Load(Fixtures.Path("tiny", "bf16"));
+        using Session exact = model.OpenSession(Options(Precision.Float32));
+        using Session reduced = model.OpenSession(Options(Precision.BFloat16));
+        Picture picture = TestModels.Noise(160, 96);
+        SegmentationOptions rules = new() { ShortSide = 96 };
+        ImageEncoding a = exact.Encode(picture, rules);
+        ImageEncoding b = reduced.Encode(picture, rules);
+        Assert.That(b.Maps, Is.EqualTo(a.Maps), "to the bit");
+        // The head's weights are folded with its batch norm first, and are bfloat16 no more.
+        Assert.That(b.EmbeddingValues, Is.EqualTo(a.EmbeddingValues).Within(0.004 * a.EmbeddingValues.Max(Math.Abs)));
+    }
+
+    [Test]
     public void A_device_without_kernels_for_a_precision_says_what_it_has()
     {
         using GroupVitModel model = TestModels.Tiny();
