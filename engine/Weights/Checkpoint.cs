@@ -57,6 +57,9 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Bytes of the model's tensors as they are stored.</summary>
     public long Bytes { get; }
 
+    /// <summary>Every tensor of the file, as stored; those that no model needs are among them.</summary>
+    public IEnumerable<SafetensorsEntry> Entries => _file.Tensors.Values;
+
     /// <summary>Every tensor of the model, in the order of the computation.</summary>
     public IReadOnlyList<ParameterInfo> Parameters => _table.Parameters;
 

@@ -7,12 +7,32 @@ namespace GroupViT.Tool;
 /// <summary>A tensor with values that no network can work with.</summary>
 internal sealed record DamagedTensor(string Name, long NotANumber, long Infinite, long Elements);
 
+/// <summary>What a session on a device would ask for.</summary>
+internal sealed record MemoryNeed(string Device, Precision Precision, int Height, int Width, MemoryEstimate Estimate);
+
+/// <summary>How the tensors of one type are many, and how long together.</summary>
+internal sealed record TypeCount(string Type, int Tensors, long Bytes);
+
 /// <summary>What the command info says of a model.</summary>
 internal sealed record ModelReport
 {
     public required string Name { get; init; }
 
     public required GroupVitConfig Config { get; init; }
+
+    /// <summary>The file of the configuration, or null where it was told from the tensors.</summary>
+    public string? ConfigFile { get; init; }
+
+    /// <summary>What was assumed, and where the configuration and the tensors say different things.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>What kind of file the weights are in.</summary>
+    public string Container { get; init; } = "safetensors";
+
+    /// <summary>What else is in the file, by name.</summary>
+    public IReadOnlyList<string> Others { get; init; } = [];
+
+    public required IReadOnlyList<TypeCount> Types { get; init; }
 
     /// <summary>huggingface or nvlabs.</summary>
     public required string Layout { get; init; }
@@ -37,12 +57,19 @@ internal sealed record ModelReport
 
     public required int ShortSide { get; init; }
 
-    public required IReadOnlyList<(int Height, int Width, MemoryEstimate Estimate)> Memory { get; init; }
+    public required IReadOnlyList<MemoryNeed> Memory { get; init; }
 
     /// <summary>Tensors with NaN or infinity; null where nobody looked.</summary>
     public required IReadOnlyList<DamagedTensor>? Damaged { get; init; }
 
-    public static ModelReport Of(string name, GroupVitModel model, IReadOnlyList<(int Height, int Width)> sizes, bool check, CancellationToken cancellation)
+    /// <param name="name">As the user said it.</param>
+    /// <param name="model">Opened; no weight is read but samples for its fingerprint.</param>
+    /// <param name="devices">Whose memory is estimated, in every precision that they have.</param>
+    /// <param name="sizes">Of inputs, beside the preset's.</param>
+    /// <param name="check">Whether to read every value.</param>
+    /// <param name="cancellation">Looked at between tensors.</param>
+    public static ModelReport Of(
+        string name, GroupVitModel model, IReadOnlyList<string> devices, IReadOnlyList<(int Height, int Width)> sizes, bool check, CancellationToken cancellation)
     {
         Checkpoint checkpoint = model.Checkpoint;
         ParameterCounts counts = model.Config.CountParameters();
@@ -67,7 +94,19 @@ internal sealed record ModelReport
             Labels = model.Labels,
             Preprocessor = model.Preprocessor is { } preprocessor ? Describe(preprocessor) : null,
             ShortSide = model.SegmentationShortSide,
-            Memory = [.. sizes.Prepend(preset).Distinct().Select(size => (size.Item1, size.Item2, model.EstimateMemory(new SessionOptions { Device = "cpu", MaxSize = size })))],
+            Memory =
+            [
+                .. from device in devices
+                   from precision in device == "cpu" ? new[] { Precision.Float32, Precision.BFloat16 } : [Precision.Float32]
+                   from size in sizes.Prepend(preset).Distinct()
+                   select new MemoryNeed(
+                       device, precision, size.Item1, size.Item2, model.EstimateMemory(new SessionOptions { Device = device, Precision = precision, MaxSize = size })),
+            ],
+            Types =
+            [
+                .. checkpoint.Entries.GroupBy(entry => entry.Type).OrderBy(group => group.Key.ToString(), StringComparer.Ordinal)
+                    .Select(group => new TypeCount(group.Key.ToString(), group.Count(), group.Sum(entry => entry.ByteLength))),
+            ],
             Damaged = check ? Check(checkpoint, cancellation) : null,
         };
     }

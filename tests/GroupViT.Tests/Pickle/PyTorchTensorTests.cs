@@ -83,12 +83,21 @@ internal sealed class PyTorchTensorTests
     [Test]
     public void A_parameter_is_its_tensor_and_torch_Size_a_tuple()
     {
-        // In a list, as tensors at the root would be the state dict.
-        PickleValue parameter = Accepted(p => p.Op("]").Global("torch._utils", "_rebuild_parameter").Op("(").Vector("0", 2).Op(0x88).Global("collections", "OrderedDict").Op(")RtRa")).Find("0")!;
-        Assert.That(((PickleTensor)parameter).Tensor.Count, Is.EqualTo(2));
+        using PyTorchFile parameter = Open(Zip(new PickleBuilder().Op("}").Text("w").Global("torch._utils", "_rebuild_parameter").Op("(").Vector("0", 2).Op(0x88)
+            .Global("collections", "OrderedDict").Op(")RtRs").Stop()));
+        Assert.That(ReadFloats(parameter.Tensors[0]), Is.EqualTo(new float[] { 1, 2 }));
+        using PyTorchFile old = Open(Zip(new PickleBuilder().Op("}").Text("w").Global("torch._utils", "_rebuild_tensor").Op("(").Storage("0", 2).Op("K").Op(0)
+            .Tuple(2).Tuple(1).Op("tRs").Stop()));
+        Assert.That(ReadFloats(old.Tensors[0]), Is.EqualTo(new float[] { 1, 2 }));
         Assert.That(Accepted(p => p.Global("torch", "Size").Op("(").Tuple(2, 3).Op("tR")), Is.InstanceOf<PickleTuple>());
-        PickleValue old = Accepted(p => p.Op("]").Global("torch._utils", "_rebuild_tensor").Op("(").Storage("0", 2).Op("K").Op(0).Tuple(2).Tuple(1).Op("tRa")).Find("0")!;
-        Assert.That(ReadFloats(((PickleTensor)old).Tensor), Is.EqualTo(ReadFloats(((PickleTensor)parameter).Tensor)));
+    }
+
+    [Test]
+    public void A_tensor_of_a_closed_file_is_not_read()
+    {
+        PyTorchFile file = OpenView(0, [12], [1]);
+        file.Dispose();
+        Assert.Throws<ObjectDisposedException>(() => file.Tensors[0].Read(0, new byte[4]));
     }
 
     [TestCase(new long[] { 4, 3 }, new long[] { -1, 4 }, "stride -1", TestName = "Negative_strides")]

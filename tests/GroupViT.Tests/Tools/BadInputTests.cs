@@ -46,7 +46,7 @@ internal sealed class BadInputTests : IDisposable
     [TestCase("occurs twice", "--labels", "cat, dog, cat")]
     [TestCase("context", "--labels", "a horse and a dog and a cat and a tree and a cow and a pig and a sheep and a horse and a dog and a cat and a tree and a cow and a pig and a sheep and a horse and a dog and a cat and a tree and a cow and a pig and a sheep and a horse and a dog")]
     [TestCase("no such folder or file", "--model", "nowhere")]
-    [TestCase("Hugging Face cache", "--model", "nobody/nothing-of-this-name")]
+    [TestCase("hub's cache", "--model", "nobody/nothing-of-this-name")]
     [TestCase("no such label bank", "--bank", "nowhere.safetensors")]
     [TestCase("cannot be read", "--labels-file", "nowhere.txt")]
     [TestCase("exclude one another", "--labels", "a", "--labels-file", "b")]

@@ -3,7 +3,8 @@ using System.CommandLine.Parsing;
 using System.Globalization;
 using System.Text.Json;
 using GroupViT.Native;
-using GroupViT.Native.Weights;
+using GroupViT.Tool.Converting;
+using GroupViT.Tool.Converting.Sources;
 
 namespace GroupViT.Tool.Commands;
 
@@ -14,7 +15,7 @@ internal static class InfoCommand
     {
         Argument<string> model = new("MODEL")
         {
-            Description = "'scenes' (built in), a folder, a .safetensors file, or a repository id in the local Hugging Face cache",
+            Description = "'scenes' (built in), a folder, a weights file (.safetensors, an index of shards, .pth, .bin), or a repository id in the local Hugging Face cache",
             DefaultValueFactory = _ => ModelLocator.Scenes,
         };
         Option<(int Height, int Width)[]> sizes = new("--size")
@@ -24,16 +25,21 @@ internal static class InfoCommand
             Arity = ArgumentArity.OneOrMore,
             CustomParser = Sizes,
         };
+        Option<string[]> devices = new("--device")
+        {
+            Description = "whose memory to estimate, in every precision it has; may be given several times; default: cpu",
+            HelpName = "DEVICE",
+            DefaultValueFactory = _ => ["cpu"],
+        };
         Option<bool> check = new("--check") { Description = "read every tensor and count what is not a number or infinite (exit code 1 if anything is)" };
         Option<bool> json = CommonOptions.Json();
-        Command command = new("info", "Show a model's architecture, files and memory.") { model, sizes, check, json };
+        Command command = new("info", "Show a model's architecture, files and memory.") { model, devices, sizes, check, json };
         command.SetAction((parsed, cancellation) => ExitCodes.Run(
             parsed,
             token =>
             {
                 string name = parsed.GetValue(model)!;
-                using GroupVitModel opened = ModelLocator.Open(name);
-                ModelReport report = ModelReport.Of(name, opened, parsed.GetValue(sizes) ?? [], parsed.GetValue(check), token);
+                ModelReport report = Report(name, parsed.GetValue(devices)!, parsed.GetValue(sizes) ?? [], parsed.GetValue(check), token);
                 Output output = new(parsed, parsed.GetValue(json));
                 if (output.IsJson)
                 {
@@ -47,6 +53,28 @@ internal static class InfoCommand
             },
             cancellation));
         return command;
+    }
+
+    private static ModelReport Report(string name, IReadOnlyList<string> devices, IReadOnlyList<(int Height, int Width)> sizes, bool check, CancellationToken cancellation)
+    {
+        if (name == ModelLocator.Scenes)
+        {
+            using GroupVitModel scenes = ModelLocator.Open(name);
+            return ModelReport.Of(name, scenes, devices, sizes, check, cancellation) with { ConfigFile = ModelFiles.Config };
+        }
+        using CheckpointFile file = CheckpointFile.Open(ModelLocator.Locate(name, Environment.GetEnvironmentVariable));
+        CheckpointModelFiles files = new(file);
+        using GroupVitModel model = GroupVitModel.Load(files);
+        return ModelReport.Of(name, model, devices, sizes, check, cancellation) with
+        {
+            ConfigFile = files.ConfigPath,
+            Container = file.KindName,
+            Others = [.. file.Extras.Keys.Concat(file.Weights.Metadata.Keys).Order(StringComparer.Ordinal)],
+            Notes =
+                files.ConfigPath is null ? files.Inferred!.Notes
+                : files.Inferred is { } inferred ? CheckpointModelFiles.Differences(model.Config, inferred.Config)
+                : [$"from the tensors alone it could not be told: {files.NotInferred}"],
+        };
     }
 
     private static (int Height, int Width)[] Sizes(ArgumentResult result)
@@ -73,7 +101,13 @@ internal static class InfoCommand
     private static void Print(Output output, ModelReport report)
     {
         (VisionConfig vision, TextConfig text) = (report.Config.Vision, report.Config.Text);
-        output.Line($"model {report.Name}: {report.Layout} layout, weights {report.WeightType}, {Quantity.Bytes(report.WeightBytes)}");
+        output.Line($"model {report.Name}: {report.Container}, {report.Layout} layout, weights {report.WeightType}, {Quantity.Bytes(report.WeightBytes)}");
+        output.Line($"tensors: {string.Join(", ", report.Types.Select(type => $"{type.Tensors} {type.Type} ({Quantity.Bytes(type.Bytes)})"))}{(report.Others.Count > 0 ? $"; beside them: {string.Join(", ", report.Others)}" : "")}");
+        output.Line($"configuration: {report.ConfigFile ?? "told from the tensors"}");
+        foreach (string note in report.Notes)
+        {
+            output.Line($"  {note}");
+        }
         output.Line($"fingerprint {report.Fingerprint}");
         output.Line($"image encoder: width {vision.HiddenSize}, {vision.NumAttentionHeads} heads, depths {string.Join('/', vision.Depths)}, groups {string.Join('/', vision.NumOutputGroups.Take(vision.StageCount - 1))}, patch {vision.PatchSize}, image {vision.ImageSize}");
         output.Line($"text encoder: width {text.HiddenSize}, {text.NumAttentionHeads} heads, {text.NumHiddenLayers} layers, context {text.MaxPositionEmbeddings}, vocabulary {text.VocabSize}; projection to {report.Config.ProjectionDim}");
@@ -82,10 +116,10 @@ internal static class InfoCommand
         output.Line($"preprocessing: {(report.Preprocessor is null ? "no preprocessor_config.json: CLIP's" : report.Preprocessor)}; segmentation short side {report.ShortSide}");
         output.Table(["part", ">parameters"], [.. report.Parameters.Select(part => (IReadOnlyList<TableCell>)[part.Part, part.Count.ToString("N0", CultureInfo.InvariantCulture)])]);
         output.Table(
-            [">input, cpu", ">image weights", ">text weights", ">arena", ">scratch", ">total"],
+            ["device", "precision", ">input", ">image weights", ">text weights", ">arena", ">scratch", ">total"],
             [.. report.Memory.Select(entry => (IReadOnlyList<TableCell>)
             [
-                $"{entry.Height}x{entry.Width}", Quantity.Bytes(entry.Estimate.ImageWeights), Quantity.Bytes(entry.Estimate.TextWeights),
+                entry.Device, entry.Precision.ToString(), $"{entry.Height}x{entry.Width}", Quantity.Bytes(entry.Estimate.ImageWeights), Quantity.Bytes(entry.Estimate.TextWeights),
                 Quantity.Bytes(entry.Estimate.Arenas), Quantity.Bytes(entry.Estimate.Scratch), Quantity.Bytes(entry.Estimate.Total),
             ])]);
         if (report.Damaged is { } damaged)
@@ -102,7 +136,21 @@ internal static class InfoCommand
     {
         writer.WriteStartObject();
         writer.WriteString("model", report.Name);
+        writer.WriteString("container", report.Container);
         writer.WriteString("layout", report.Layout);
+        writer.WriteStartArray("types");
+        foreach (TypeCount type in report.Types)
+        {
+            writer.WriteStartObject();
+            writer.WriteString("type", type.Type);
+            writer.WriteNumber("tensors", type.Tensors);
+            writer.WriteNumber("bytes", type.Bytes);
+            writer.WriteEndObject();
+        }
+        writer.WriteEndArray();
+        Strings(writer, "others", report.Others);
+        writer.WriteString("config_file", report.ConfigFile);
+        Strings(writer, "notes", report.Notes);
         writer.WriteString("weight_type", report.WeightType);
         writer.WriteNumber("weight_bytes", report.WeightBytes);
         writer.WriteString("fingerprint", report.Fingerprint);
@@ -125,19 +173,15 @@ internal static class InfoCommand
         {
             writer.WriteNull("tokenizer_entries");
         }
-        writer.WriteStartArray("labels");
-        foreach (string label in report.Labels)
-        {
-            writer.WriteStringValue(label);
-        }
-        writer.WriteEndArray();
+        Strings(writer, "labels", report.Labels);
         writer.WriteString("preprocessor", report.Preprocessor);
         writer.WriteNumber("segmentation_short_side", report.ShortSide);
         writer.WriteStartArray("memory");
-        foreach ((int height, int width, MemoryEstimate estimate) in report.Memory)
+        foreach ((string device, Precision precision, int height, int width, MemoryEstimate estimate) in report.Memory)
         {
             writer.WriteStartObject();
-            writer.WriteString("device", "cpu");
+            writer.WriteString("device", device);
+            writer.WriteString("precision", precision.ToString());
             writer.WriteNumber("height", height);
             writer.WriteNumber("width", width);
             writer.WriteNumber("image_weights", estimate.ImageWeights);
@@ -163,5 +207,15 @@ internal static class InfoCommand
             writer.WriteEndArray();
         }
         writer.WriteEndObject();
+    }
+
+    private static void Strings(Utf8JsonWriter writer, string name, IReadOnlyList<string> values)
+    {
+        writer.WriteStartArray(name);
+        foreach (string value in values)
+        {
+            writer.WriteStringValue(value);
+        }
+        writer.WriteEndArray();
     }
 }
