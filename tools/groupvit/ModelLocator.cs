@@ -1,4 +1,5 @@
 using GroupViT.Native;
+using GroupViT.Tool.Converting.Sources;
 using GroupViT.Tool.Hub;
 
 namespace GroupViT.Tool;
@@ -18,7 +19,12 @@ internal static class ModelLocator
         {
             return GroupVitModel.Load(new ResourceModelFiles(typeof(ModelLocator).Assembly, Scenes));
         }
-        return GroupVitModel.Load(Locate(name, Environment.GetEnvironmentVariable));
+        string place = Locate(name, Environment.GetEnvironmentVariable);
+        if (CheckpointFile.NeedsConversion(place))
+        {
+            throw new UsageException($"model '{name}': the weights are a PyTorch file, which nothing computes with; 'groupvit convert {name} --out FOLDER' makes a model folder of it");
+        }
+        return GroupVitModel.Load(place);
     }
 
     /// <summary>The folder or file that a name other than <see cref="Scenes"/> means.</summary>

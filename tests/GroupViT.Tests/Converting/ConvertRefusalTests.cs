@@ -251,6 +251,20 @@ internal sealed class ConvertRefusalTests : IDisposable
     }
 
     [Test]
+    public void What_must_be_converted_first_is_said_where_a_model_is_asked_for()
+    {
+        string source = Directory.CreateDirectory(folder.Join("source")).FullName;
+        File.Copy(Path.Combine(Tiny, "config.json"), Path.Combine(source, "config.json"));
+        File.Copy(Path.Combine(Tiny, "pytorch_model.bin"), Path.Combine(source, "pytorch_model.bin"));
+        foreach (string model in (string[])[source, Path.Combine(source, "pytorch_model.bin"), Fixtures.Path("tiny", "nvlabs", "checkpoint_legacy.pth")])
+        {
+            ToolRun run = ToolRun.Of("classify", Fixtures.Samples("meadow.png"), "--model", model, "--labels", "a");
+            Assert.That((run.Code, run.Error), Is.EqualTo((2, run.Error)));
+            Assert.That(run.Error, Does.Contain($"groupvit convert {model} --out"));
+        }
+    }
+
+    [Test]
     public void Options_that_there_are_not()
     {
         ConvertRun.Refused(2, Tiny, Out, ["--dtype", "f8"], "--dtype takes f32, f16, bf16, not 'f8'");

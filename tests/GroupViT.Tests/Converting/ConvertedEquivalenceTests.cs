@@ -18,6 +18,10 @@ internal sealed class ConvertedEquivalenceTests(TestDevice device)
     [TestCaseSource(nameof(Forms))]
     public void Every_converted_form_of_tiny_is_the_references(string source, string layout)
     {
+        if (device.IsSlow && source != "nvlabs/checkpoint.pth")
+        {
+            Assert.Ignore("on the simulator one source is enough: the others become the same bytes");
+        }
         using TemporaryFolder folder = new();
         ConvertRun.Convert(Source(source, folder), folder.Join("out"), "--layout", layout, "--dtype", "f32");
         Verification.Check(device, folder.Join("out"), Fixtures.Path("tiny"), device.IsSlow ? "image64x48*" : null);

@@ -134,6 +134,7 @@ internal static class ConvertCommand
         }
         writer.WriteEndArray();
         writer.WriteNumber("milliseconds", Math.Round(seconds * 1000, 3));
+        writer.WriteNumber("peak_memory", ProcessMemory.Peak);
         writer.WriteEndObject();
     }
 

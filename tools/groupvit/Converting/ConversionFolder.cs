@@ -114,7 +114,9 @@ internal sealed class ConversionFolder(string path, string name, Func<string, St
         private IOException Wrong(Exception exception)
         {
             failed = true;
-            return new IOException($"{name}: cannot be written: {exception.Message}", exception);
+            // The runtime adds the temporary file's path, which is nobody's business.
+            int path = exception.Message.IndexOf(" : '", StringComparison.Ordinal);
+            return new IOException($"{name}: cannot be written: {(path < 0 ? exception.Message : exception.Message[..path])}", exception);
         }
     }
 }

@@ -151,6 +151,12 @@ internal sealed class TensorRounding(string name, SafetensorsType type)
             Flushed++;
             return;
         }
-        MaxRelativeError = Math.Max(MaxRelativeError, Math.Abs(written - value) / Math.Abs(value));
+        // Most values are no new maximum, and a division takes longer than all else here.
+        double error = Math.Abs(written - value);
+        double size = Math.Abs(value);
+        if (error > MaxRelativeError * size)
+        {
+            MaxRelativeError = error / size;
+        }
     }
 }

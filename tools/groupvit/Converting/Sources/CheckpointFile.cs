@@ -97,6 +97,13 @@ internal sealed class CheckpointFile : IDisposable
         return new CheckpointFile(file, weights.Container == PyTorchContainer.Zip ? CheckpointKind.PyTorchZip : CheckpointKind.PyTorchLegacy, weights, isFolder);
     }
 
+    /// <summary>Whether a file, or the only weights in a folder, are a PyTorch file's.</summary>
+    /// <exception cref="ModelFileException">The file cannot be read.</exception>
+    public static bool NeedsConversion(string path)
+        => Directory.Exists(path)
+            ? SnapshotFiles.WeightsOf(name => LinkedFile.Exists(System.IO.Path.Combine(path, name))) == SnapshotFiles.PyTorchWeights
+            : !ShardIndex.IsIndexName(path) && IsPyTorch(path);
+
     public void Dispose() => Weights.Dispose();
 
     private static string InFolder(string folder)
