@@ -52,7 +52,7 @@ internal sealed class BadInputTests : IDisposable
     [TestCase("exclude one another", "--labels", "a", "--labels-file", "b")]
     [TestCase("brings its templates", "--bank", "b", "--templates", "full")]
     [TestCase("template sets", "--templates", "nowhere")]
-    [TestCase("not there yet", "--mode", "slide")]
+    [TestCase("not built yet", "--mode", "slide")]
     [TestCase("transformers", "--mode", "slide", "--preset", "transformers")]
     [TestCase("would do", "--memory-limit", "1M")]
     [TestCase("no kernels for fp16; what there is: fp32", "--precision", "fp16")]

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Globalization;
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
 using GroupViT.Native.Text;
@@ -11,15 +10,6 @@ namespace GroupViT.Tool.Commands;
 /// <summary>groupvit segment: a label for every pixel.</summary>
 internal static class SegmentCommand
 {
-    private static readonly Dictionary<string, Mode> Modes = new() { ["whole"] = Mode.Whole, ["slide"] = Mode.Slide };
-    private static readonly Dictionary<string, PictureFit> Fits = new() { ["crop"] = PictureFit.Crop, ["stretch"] = PictureFit.Stretch };
-
-    private enum Mode
-    {
-        Whole,
-        Slide,
-    }
-
     public static Command Create()
     {
         Options options = new();
@@ -35,7 +25,7 @@ internal static class SegmentCommand
     private static int Run(ParseResult parsed, Options options, CancellationToken cancellation)
     {
         Output output = new(parsed, parsed.GetValue(options.Json), parsed.GetValue(options.Quiet));
-        SegmentationOptions rules = Rules(parsed, options, output);
+        SegmentationOptions rules = options.Rules.Read(parsed, output);
         List<PictureEntry> pictures = PictureList.Expand(parsed.GetValue(options.Pictures)!);
         string modelName = parsed.GetValue(options.Model)!;
         using GroupVitModel model = ModelLocator.Open(modelName);
@@ -94,35 +84,6 @@ internal static class SegmentCommand
         return failed > 0 && !parsed.GetValue(options.SkipBad) ? ExitCodes.InputFailed : ExitCodes.Done;
     }
 
-    private static SegmentationOptions Rules(ParseResult parsed, Options options, Output output)
-    {
-        SegmentationPreset preset = parsed.GetValue(options.Preset);
-        bool nvlabs = preset == SegmentationPreset.Nvlabs;
-        if (parsed.GetValue(options.Mode) == Mode.Slide)
-        {
-            throw new UsageException(nvlabs
-                ? "--mode slide is not there yet; --mode whole works"
-                : "--mode slide is for preset nvlabs; preset transformers always sees the whole input");
-        }
-        foreach (Option option in nvlabs ? (Option[])[options.Fit] : [options.ShortSide, options.BackgroundThreshold, options.TopClasses])
-        {
-            if (parsed.GetResult(option) is { Implicit: false })
-            {
-                output.Note($"{option.Name} has no effect with preset {CommonOptions.NameOf(preset)}");
-            }
-        }
-        SegmentationOptions rules = new()
-        {
-            Preset = preset,
-            ShortSide = parsed.GetValue(options.ShortSide),
-            BackgroundThreshold = parsed.GetValue(options.BackgroundThreshold),
-            TopClasses = parsed.GetValue(options.TopClasses),
-            Fit = parsed.GetValue(options.Fit),
-        };
-        rules.Validate();
-        return rules;
-    }
-
     private static List<SegmentTask> Name(List<PictureEntry> pictures, OutputFolder folder, Output output)
     {
         List<SegmentTask> tasks = [];
@@ -150,31 +111,7 @@ internal static class SegmentCommand
 
         public LabelChoiceOptions Labels { get; } = new("simple");
 
-        public Option<SegmentationPreset> Preset { get; } = CommonOptions.Preset();
-
-        public Option<Mode> Mode { get; } = CommonOptions.Choice("--mode", "the whole picture at once, or a window that slides over it", Modes);
-
-        public Option<int?> ShortSide { get; } = CommonOptions.OptionalWhole("--short-side", "preset nvlabs: short side of the network's input in pixels; default: the model's own, else 448", 1, 2048);
-
-        public Option<double> BackgroundThreshold { get; } = new("--background-threshold")
-        {
-            Description = "preset nvlabs, where the list begins with background: what scores below this is background",
-            HelpName = "0..1",
-            DefaultValueFactory = _ => 0.95,
-            CustomParser = result =>
-            {
-                string text = result.Tokens[^1].Value;
-                if (!double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out double value) || !(value is >= 0 and <= 1))
-                {
-                    result.AddError($"--background-threshold takes a number from 0 to 1, not '{text}'");
-                }
-                return value;
-            },
-        };
-
-        public Option<int> TopClasses { get; } = CommonOptions.Whole("--top-classes", "preset nvlabs: so many labels, those nearest to the whole picture, take part", 1, 65_535, 5);
-
-        public Option<PictureFit> Fit { get; } = CommonOptions.Choice("--fit", "preset transformers: the centre of a picture that is not square, or all of it, stretched", Fits);
+        public RuleOptions Rules { get; } = new();
 
         public Option<AlphaMode> Alpha { get; } = CommonOptions.Alpha();
 
@@ -198,7 +135,7 @@ internal static class SegmentCommand
 
         public IEnumerable<Option> All =>
         [
-            Model, Device, Precision, .. Labels.All, Preset, Mode, ShortSide, BackgroundThreshold, TopClasses, Fit, Alpha, MaxPixels, Out, Json, Threads, Batch, Workers,
+            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Json, Threads, Batch, Workers,
             MemoryLimit, SkipBad, Quiet,
         ];
     }
