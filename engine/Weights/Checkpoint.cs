@@ -116,12 +116,13 @@ internal sealed class Checkpoint : IDisposable
         }
     }
 
-    /// <summary>As <see cref="Read(string, Span{float})"/>, but NaN and infinity pass: for who counts them.</summary>
-    public void ReadUnchecked(string canonicalName, Span<float> destination)
+    /// <summary>As <see cref="Read(string, int, Span{float})"/>, but NaN and infinity pass: for who counts them.</summary>
+    public void ReadUnchecked(string canonicalName, int firstElement, Span<float> destination)
     {
-        CheckWhole(canonicalName, destination.Length);
         ParameterInfo parameter = _table[canonicalName];
-        _file.ReadFloat32(_file.Entry(parameter.NameIn(Layout)), parameter.FirstElementIn(Layout), destination);
+        ArgumentOutOfRangeException.ThrowIfNegative(firstElement);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(firstElement + (long)destination.Length, parameter.ElementCount);
+        _file.ReadFloat32(_file.Entry(parameter.NameIn(Layout)), parameter.FirstElementIn(Layout) + firstElement, destination);
     }
 
     /// <summary>Reads a tensor of one element.</summary>

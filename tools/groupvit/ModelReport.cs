@@ -5,7 +5,12 @@ using GroupViT.Native.Weights;
 namespace GroupViT.Tool;
 
 /// <summary>A tensor with values that no network can work with.</summary>
-internal sealed record DamagedTensor(string Name, long NotANumber, long Infinite, long Elements);
+/// <param name="Name">By Hugging Face's names.</param>
+/// <param name="NotANumber">How many are NaN.</param>
+/// <param name="Infinite">How many are infinite.</param>
+/// <param name="Elements">Of how many.</param>
+/// <param name="First">Where the first of either is, row by row.</param>
+internal sealed record DamagedTensor(string Name, long NotANumber, long Infinite, long Elements, long First);
 
 /// <summary>What a session on a device would ask for.</summary>
 internal sealed record MemoryNeed(string Device, Precision Precision, int Height, int Width, MemoryEstimate Estimate);
@@ -16,6 +21,9 @@ internal sealed record TypeCount(string Type, int Tensors, long Bytes);
 /// <summary>What the command info says of a model.</summary>
 internal sealed record ModelReport
 {
+    // 64 KiB of values: a table of any length is read in parts.
+    private const int CheckedAtOnce = 1 << 14;
+
     public required string Name { get; init; }
 
     public required GroupVitConfig Config { get; init; }
@@ -134,22 +142,32 @@ internal sealed record ModelReport
     private static List<DamagedTensor> Check(Checkpoint checkpoint, CancellationToken cancellation)
     {
         List<DamagedTensor> damaged = [];
-        float[] values = new float[checkpoint.Parameters.Max(parameter => parameter.ElementCount)];
+        float[] values = new float[CheckedAtOnce];
         foreach (ParameterInfo parameter in checkpoint.Parameters)
         {
-            cancellation.ThrowIfCancellationRequested();
-            Span<float> tensor = values.AsSpan(0, parameter.ElementCount);
-            checkpoint.ReadUnchecked(parameter.Name, tensor);
             long notANumber = 0;
             long infinite = 0;
-            foreach (float value in tensor)
+            long first = -1;
+            for (int start = 0; start < parameter.ElementCount; start += CheckedAtOnce)
             {
-                notANumber += float.IsNaN(value) ? 1 : 0;
-                infinite += float.IsInfinity(value) ? 1 : 0;
+                cancellation.ThrowIfCancellationRequested();
+                Span<float> part = values.AsSpan(0, Math.Min(CheckedAtOnce, parameter.ElementCount - start));
+                checkpoint.ReadUnchecked(parameter.Name, start, part);
+                int bad = Checkpoint.IndexOfNonFinite(part);
+                if (bad < 0)
+                {
+                    continue;
+                }
+                first = first < 0 ? start + bad : first;
+                foreach (float value in part[bad..])
+                {
+                    notANumber += float.IsNaN(value) ? 1 : 0;
+                    infinite += float.IsInfinity(value) ? 1 : 0;
+                }
             }
-            if (notANumber + infinite > 0)
+            if (first >= 0)
             {
-                damaged.Add(new DamagedTensor(parameter.Name, notANumber, infinite, parameter.ElementCount));
+                damaged.Add(new DamagedTensor(parameter.Name, notANumber, infinite, parameter.ElementCount, first));
             }
         }
         return damaged;

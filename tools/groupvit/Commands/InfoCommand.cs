@@ -126,7 +126,7 @@ internal static class InfoCommand
         {
             foreach (DamagedTensor tensor in damaged)
             {
-                output.Line($"damaged: {tensor.Name}: {tensor.NotANumber} NaN, {tensor.Infinite} infinite of {tensor.Elements}");
+                output.Line($"damaged: {tensor.Name}: {tensor.NotANumber} NaN, {tensor.Infinite} infinite of {tensor.Elements}, the first at {tensor.First}");
             }
             output.Line(damaged.Count == 0 ? "check: every weight is a finite number" : $"check: {damaged.Count} tensors are damaged");
         }
@@ -202,6 +202,7 @@ internal static class InfoCommand
                 writer.WriteNumber("nan", tensor.NotANumber);
                 writer.WriteNumber("infinite", tensor.Infinite);
                 writer.WriteNumber("elements", tensor.Elements);
+                writer.WriteNumber("first", tensor.First);
                 writer.WriteEndObject();
             }
             writer.WriteEndArray();
