@@ -38,7 +38,7 @@ internal sealed class GroupingBlock(Layers layers, VisionConfig vision, int stag
 
         // Four projections read x̂: keys and values of the pre-assign attention and of the assignment. One product makes them.
         TensorView projected = layers.Linears(
-            x̂, $"{name}.pre_assign_attn.attn.k_proj", $"{name}.pre_assign_attn.attn.v_proj", $"{name}.assign.k_proj", $"{name}.assign.v_proj");   // [B, L, 4C]
+            x̂, 0, $"{name}.pre_assign_attn.attn.k_proj", $"{name}.pre_assign_attn.attn.v_proj", $"{name}.assign.k_proj", $"{name}.assign.v_proj");   // [B, L, 4C]
         p = PreAssign(p, projected.ColumnRange(0, c), projected.ColumnRange(c, c));
 
         TensorView q = layers.Linear($"{name}.assign.q_proj", p);

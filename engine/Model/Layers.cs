@@ -26,11 +26,16 @@ internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon, W
     public TensorView Linear(string name, TensorView x, Activation activation = Activation.None)
         => Linear(name, x, weights.Parameter($"{name}.weight"), weights.Vector($"{name}.bias"), activation);
 
-    /// <summary>Several linear layers of one input as one product; their outputs lie side by side.</summary>
-    public TensorView Linears(TensorView x, params string[] names)
-        => Linear(
-            string.Join('+', names), x,
-            weights.Stack([.. names.Select(name => $"{name}.weight")]), weights.StackVectors([.. names.Select(name => $"{name}.bias")]), Activation.None);
+    /// <summary>Several linear layers of one input as one product; their outputs lie side by side, or one after another by heads of a size above 0.</summary>
+    public TensorView Linears(TensorView x, int headSize, params string[] names)
+    {
+        string name = string.Join('+', names);
+        Tensor weight = weights.Stack([.. names.Select(part => $"{part}.weight")]);
+        Tensor bias = weights.StackVectors([.. names.Select(part => $"{part}.bias")]);
+        Tensor y = headSize == 0 ? Like(name, x, weight.Rows) : Tensor.Float(name, x.Batch, weight.Rows / headSize * x.Rows, headSize);
+        graph.Add(Product(x, weight, y, bias, Activation.None) with { HeadSize = headSize });
+        return y;
+    }
 
     public TensorView Linear(string name, TensorView x, Tensor weight, Tensor bias, Activation activation)
     {

@@ -10,8 +10,8 @@ internal sealed partial record Attention
 }
 
 /// <summary>
-/// A task is one head and a share of its queries. It lays the head's keys and values out as panels once, then takes a few queries at a
-/// time: their scores against all keys, softmax, the weighted values.
+/// A task is one head and a share of its queries. It lays the head's keys (and values, unless they stand together already) out as panels
+/// once, then takes a few queries at a time: their scores against all keys, softmax, the weighted values.
 /// </summary>
 /// <remarks>
 /// <para>848 keys of 64: 217 KB of keys, as much of values, and 81 KB of scores for 24 queries: all of it stays in a second-level cache of
@@ -36,6 +36,7 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
     private readonly float* y;
     private readonly int* lengths;
     private readonly int blocks, shares, blockRows, paddedKeys, headSize, valuePanels;
+    private readonly bool valuesInPlace;
 
     public CpuAttention(Attention operation, CpuBinding binding)
         : base(binding, 0)
@@ -48,10 +49,11 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         lengths = operation.KeyLengths is null ? null : binding.Int(operation.KeyLengths);
         headSize = operation.HeadSize;
         blockRows = TilesPerBlock * Rows;
-        blocks = (operation.Q.Rows + blockRows - 1) / blockRows;
-        paddedKeys = (operation.K.Rows + Width - 1) / Width * Width;
+        blocks = (operation.Queries + blockRows - 1) / blockRows;
+        paddedKeys = (operation.Keys + Width - 1) / Width * Width;
         valuePanels = (headSize + Width - 1) / Width;
-        int heads = operation.Q.Batch * operation.Heads;
+        valuesInPlace = operation.HeadsMajor && headSize % Width == 0;
+        int heads = operation.Y.Batch * operation.Heads;
         shares = Math.Clamp((TasksPerThread * binding.Threads + heads - 1) / heads, 1, blocks);
         if (binding.Threads == 1)
         {
@@ -59,7 +61,7 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         }
         Tiles = heads * shares;
         long keys = (long)headSize * paddedKeys;
-        long values = (long)valuePanels * Width * operation.K.Rows;
+        long values = valuesInPlace ? 0 : (long)valuePanels * Width * operation.Keys;
         long scores = (long)blockRows * paddedKeys;
         binding.ReserveScratch((keys + values + scores) * sizeof(float));
     }
@@ -74,15 +76,18 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         (int batchHead, int share) = Math.DivRem(tile, shares);
         (int batch, int head) = Math.DivRem(batchHead, operation.Heads);
         int first = (int)((long)share * blocks / shares) * blockRows;
-        int last = Math.Min(operation.Q.Rows, (int)((long)(share + 1) * blocks / shares) * blockRows);
-        int length = lengths is null ? operation.K.Rows : Math.Clamp(lengths[batch], 1, operation.K.Rows);
+        int last = Math.Min(operation.Queries, (int)((long)(share + 1) * blocks / shares) * blockRows);
+        int length = lengths is null ? operation.Keys : Math.Clamp(lengths[batch], 1, operation.Keys);
         int seen = operation.Causal ? Math.Min(length, last) : length;
 
         float* keys = (float*)Worker.Scratch(thread);
         float* values = keys + (nint)headSize * paddedKeys;
-        float* scores = values + (nint)valuePanels * Width * operation.K.Rows;
+        float* scores = valuesInPlace ? values : values + (nint)valuePanels * Width * operation.Keys;
         PackKeys(batch, head, seen, keys);
-        PackValues(batch, head, seen, values);
+        if (!valuesInPlace)
+        {
+            PackValues(batch, head, seen, values);
+        }
         float* inverses = stackalloc float[blockRows];
         for (int row = first; row < last; row += blockRows)
         {
@@ -100,10 +105,16 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         }
     }
 
+    private float* Start(float* data, TensorView view, int batch, int head, int rows)
+    {
+        (int row, int column) = operation.HeadStart(head, rows);
+        return data + (nint)batch * view.BatchStride + (nint)row * view.RowStride + column;
+    }
+
     private void PackKeys(int batch, int head, int count, float* panels)
     {
         TensorView view = operation.K;
-        float* source = k + (nint)batch * view.BatchStride + head * headSize;
+        float* source = Start(k, view, batch, head, operation.Keys);
         for (int n = 0; n < count; n += Width)
         {
             // A head's part of a row is short and the next row far away: the hardware would not fetch it ahead.
@@ -115,18 +126,18 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
     private void PackValues(int batch, int head, int count, float* panels)
     {
         TensorView view = operation.V;
-        float* source = v + (nint)batch * view.BatchStride + head * headSize;
+        float* source = Start(v, view, batch, head, operation.Keys);
         for (int p = 0; p < valuePanels; p++)
         {
             int column = p * Width;
-            PanelPacking.FromRows(source + column, view.RowStride, count, Math.Min(Width, headSize - column), Width, panels + (nint)column * operation.K.Rows);
+            PanelPacking.FromRows(source + column, view.RowStride, count, Math.Min(Width, headSize - column), Width, panels + (nint)column * operation.Keys);
         }
     }
 
     private void Scores(int batch, int head, int first, int rows, int keys, float* panels, float* scores)
     {
         TensorView view = operation.Q;
-        float* queries = q + (nint)batch * view.BatchStride + (nint)first * view.RowStride + head * headSize;
+        float* queries = Start(q, view, batch, head, operation.Queries) + (nint)first * view.RowStride;
         for (int n = 0; n < keys; n += Width)
         {
             for (int r = 0; r < rows; r += Rows)
@@ -148,7 +159,8 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
         for (int p = 0; p < valuePanels; p++)
         {
             int column = p * Width;
-            float* columns = panels + (nint)column * operation.K.Rows;
+            float* columns = valuesInPlace ? Start(v, operation.V, batch, head, operation.Keys) + column : panels + (nint)column * operation.Keys;
+            nint stride = valuesInPlace ? operation.V.RowStride : Width;
             int count = Math.Min(Width, headSize - column);
             for (int r = 0; r < rows; r += Rows)
             {
@@ -157,11 +169,11 @@ internal sealed unsafe class CpuAttention<V> : CpuStep
                 if (count == Width)
                 {
                     WeightedStore<V> store = new(output, to.RowStride, inverses + r);
-                    ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, Width, keys, ref store);
+                    ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, stride, keys, ref store);
                     continue;
                 }
                 StridedStore<V> buffer = new(sums, Width);
-                ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, Width, keys, ref buffer);
+                ProductTile<V>.Compute(some, scores + (nint)r * paddedKeys, paddedKeys, columns, stride, keys, ref buffer);
                 for (int i = 0; i < some; i++)
                 {
                     for (int c = 0; c < count; c++)

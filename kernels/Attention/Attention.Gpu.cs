@@ -27,8 +27,13 @@ internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding b
     public readonly GpuInts KeyLengths = binding.IntsOrNone(operation.KeyLengths is { } lengths ? lengths.View() : null);
     public readonly int HasKeyLengths = operation.KeyLengths is null ? 0 : 1;
     public readonly int Causal = operation.Causal ? 1 : 0;
-    public readonly int Queries = operation.Q.Rows;
-    public readonly int Keys = operation.K.Rows;
+    public readonly int Queries = operation.Queries;
+    public readonly int Keys = operation.Keys;
+
+    // From one head to the next: rows of queries, rows of keys, columns of both.
+    public readonly int HeadQueries = operation.HeadStart(1, operation.Queries).Row;
+    public readonly int HeadKeys = operation.HeadStart(1, operation.Keys).Row;
+    public readonly int HeadColumns = operation.HeadStart(1, 0).Column;
     public readonly int Heads = operation.Heads;
     public readonly int HeadSize = operation.HeadSize;
     public readonly float Scale = operation.Scale;
@@ -54,7 +59,7 @@ internal static class GpuAttention
         where THead : struct, IRegisterVector<THead>
     {
         GpuAttentionArguments arguments = new(operation, binding);
-        int threads = operation.Q.Batch * operation.Heads * operation.Q.Rows;
+        int threads = operation.Y.Batch * operation.Heads * operation.Queries;
         bool aligned = operation.HeadSize == THead.Size
             && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
         return aligned
@@ -70,7 +75,7 @@ internal static class GpuAttention
         int rest = index / args.Queries;
         int head = rest % args.Heads;
         int batch = rest / args.Heads;
-        int column = head * args.HeadSize;
+        int column = head * args.HeadColumns;
 
         int seen = args.Keys;
         if (args.HasKeyLengths != 0)
@@ -82,12 +87,12 @@ internal static class GpuAttention
             seen = IntrinsicMath.Min(seen, query + 1);
         }
 
-        THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, query, column), 1, args.HeadSize);
+        THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, head * args.HeadQueries + query, column), 1, args.HeadSize);
         THead sum = default;
         float max = float.NegativeInfinity;
         float total = 0f;
-        int keyAt = args.K.Index(batch, 0, column);
-        int valueAt = args.V.Index(batch, 0, column);
+        int keyAt = args.K.Index(batch, head * args.HeadKeys, column);
+        int valueAt = args.V.Index(batch, head * args.HeadKeys, column);
         for (int n = 0; n < seen; n++)
         {
             THead key = THead.Load<TAccess>(args.K.Data, keyAt, 1, args.HeadSize);
@@ -105,6 +110,6 @@ internal static class GpuAttention
             keyAt += args.K.RowStride;
             valueAt += args.V.RowStride;
         }
-        THead.Store<TAccess>(THead.Scale(sum, 1f / total), args.Y.Data, args.Y.Index(batch, query, column), args.HeadSize);
+        THead.Store<TAccess>(THead.Scale(sum, 1f / total), args.Y.Data, args.Y.Index(batch, query, head * args.HeadSize), args.HeadSize);
     }
 }

@@ -6,6 +6,7 @@ namespace GroupViT.Kernels;
 /// <remarks>
 /// <para>Q is [batch, M, heads·d], K and V are [batch, N, heads·d], Y is [batch, M, heads·d]; head h owns the columns h·d to h·d + d of
 /// each. Self-attention passes three column ranges of one fused projection.</para>
+/// <para><see cref="HeadsMajor"/>: Q is [batch, heads·M, d], K and V are [batch, heads·N, d], head after head; Y is as ever.</para>
 /// <para><see cref="Causal"/>: query i sees the keys 0..i (M = N). <see cref="KeyLengths"/>, [1, 1, batch] integers: of each batch
 /// element only the first so many keys are seen, at least one. No M x N matrix is ever whole in memory.</para>
 /// <para>Y must lie on none of the inputs. NaN in a query or in a key that it sees makes that head of its output NaN, and so does
@@ -18,20 +19,32 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
 
     public Tensor? KeyLengths { get; init; }
 
-    public int HeadSize => Q.Columns / Heads;
+    /// <summary>Whether a head's rows stand together, as <see cref="MatMul.HeadSize"/> lays them out, or its columns side by side.</summary>
+    public bool HeadsMajor { get; init; }
+
+    public int HeadSize => Y.Columns / Heads;
+
+    public int Queries => Y.Rows;
+
+    public int Keys => HeadsMajor ? K.Rows / Heads : K.Rows;
+
+    /// <summary>Where head <paramref name="head"/> of queries, keys or values begins in its batch element.</summary>
+    public (int Row, int Column) HeadStart(int head, int rows) => HeadsMajor ? (head * rows, 0) : (0, head * HeadSize);
 
     /// <summary>Both products over all keys, or those up to the query's own; of key lengths nothing is known here.</summary>
-    public override double Flops => 4.0 * Q.Batch * Q.Columns * (Causal ? Q.Rows * (Q.Rows + 1.0) / 2 : (double)Q.Rows * K.Rows);
+    public override double Flops => 4.0 * Y.Batch * Y.Columns * (Causal ? Queries * (Queries + 1.0) / 2 : (double)Queries * Keys);
 
     public override void Validate()
     {
-        RequireSameShape(Q, Y);
         RequireSameShape(K, V);
         RequireWritable(Y);
-        Require(Heads > 0 && Q.Columns % Heads == 0, $"{Q} does not divide into {Heads} heads");
+        Require(Heads > 0 && Y.Columns % Heads == 0, $"{Y} does not divide into {Heads} heads");
+        (int rows, int columns) = HeadsMajor ? (Heads * Queries, HeadSize) : (Queries, Y.Columns);
+        Require(Q.Batch == Y.Batch && Q.Rows == rows && Q.Columns == columns, $"{Q} does not give {Y} with {Heads} heads{(HeadsMajor ? ", one after another" : "")}");
+        Require(!HeadsMajor || K.Rows % Heads == 0, $"{K} does not divide into {Heads} heads, one after another");
         Require(HeadSize <= 128, $"heads of {HeadSize} columns are wider than the 128 that the kernels hold");
         Require(Q.Batch == K.Batch && Q.Columns == K.Columns, $"{Q} and {K} must have the same batch and columns");
-        Require(!Causal || Q.Rows == K.Rows, $"causal attention needs as many keys as queries, not {Q} and {K}");
+        Require(!Causal || Queries == Keys, $"causal attention needs as many keys as queries, not {Q} and {K}");
         if (KeyLengths is not null)
         {
             RequireVector(KeyLengths, Q.Batch);
@@ -48,14 +61,16 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
     public override void Evaluate(ReferenceMemory memory)
     {
         int d = HeadSize;
-        double[] scores = new double[K.Rows];
-        double[] errors = new double[K.Rows];
-        for (int b = 0; b < Q.Batch; b++)
+        double[] scores = new double[Keys];
+        double[] errors = new double[Keys];
+        for (int b = 0; b < Y.Batch; b++)
         {
-            int length = KeyLengths is null ? K.Rows : Math.Clamp(memory.GetInt(KeyLengths, 0, 0, b), 1, K.Rows);
+            int length = KeyLengths is null ? Keys : Math.Clamp(memory.GetInt(KeyLengths, 0, 0, b), 1, Keys);
             for (int h = 0; h < Heads; h++)
             {
-                for (int m = 0; m < Q.Rows; m++)
+                (int query, int left) = HeadStart(h, Queries);
+                int key = HeadStart(h, Keys).Row;
+                for (int m = 0; m < Queries; m++)
                 {
                     int seen = Causal ? Math.Min(length, m + 1) : length;
                     double scoreError = 0;
@@ -64,9 +79,9 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
                     {
                         double magnitude = 0;
                         scores[n] = 0;
-                        for (int c = h * d; c < (h + 1) * d; c++)
+                        for (int c = left; c < left + d; c++)
                         {
-                            double product = Scale * memory.Get(Q, b, m, c) * memory.Get(K, b, n, c);
+                            double product = Scale * memory.Get(Q, b, query + m, c) * memory.Get(K, b, key + n, c);
                             scores[n] += product;
                             magnitude += Math.Abs(product);
                         }
@@ -89,16 +104,17 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
                         scores[n] = Math.Exp(-distance) / sum;
                         errors[n] = Softmax.ProbabilityError(distance, sum, common + 2 * ReferenceMemory.U * distance);
                     }
-                    for (int c = h * d; c < (h + 1) * d; c++)
+                    for (int c = 0; c < d; c++)
                     {
                         double y = 0;
                         double bound = 0;
                         for (int n = 0; n < seen; n++)
                         {
-                            y += scores[n] * memory.Get(V, b, n, c);
-                            bound += errors[n] * Math.Abs(memory.Get(V, b, n, c));
+                            double value = memory.Get(V, b, key + n, left + c);
+                            y += scores[n] * value;
+                            bound += errors[n] * Math.Abs(value);
                         }
-                        memory.Set(Y, b, m, c, y, bound);
+                        memory.Set(Y, b, m, h * d + c, y, bound);
                     }
                 }
             }

@@ -44,7 +44,7 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
     private readonly float* y;
     private readonly nint aBatch, bBatch, rBatch, yBatch;
     private readonly nint lda, ldb, ldr, ldy;
-    private readonly int m, n, depth, panels, blocks, rowsPerBlock, panelGroups;
+    private readonly int m, n, depth, panels, blocks, rowsPerBlock, panelGroups, headSize, headRows;
     private readonly float scale;
     private readonly bool transposeB, biasPerRow, constant;
 
@@ -57,14 +57,16 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
         {
             // One B for all: the batch is only more rows, provided that nothing else is per batch element.
             TensorView foldedR = default;
-            if (operation.BiasAxis == BiasAxis.Columns && viewA.TryFold(out TensorView foldedA) && viewY.TryFold(out TensorView foldedY)
+            TensorView foldedY = viewY with { Batch = 1 };
+            if (operation.BiasAxis == BiasAxis.Columns && viewA.TryFold(out TensorView foldedA) && (operation.HeadSize > 0 || viewY.TryFold(out foldedY))
                 && (viewR is not { } r || r.TryFold(out foldedR)))
             {
                 (viewA, viewY, viewB) = (foldedA, foldedY, viewB with { Batch = 1 });
                 viewR = viewR is null ? null : foldedR;
             }
         }
-        (m, n, depth) = (viewY.Rows, viewY.Columns, viewA.Columns);
+        (m, n, depth) = (viewA.Rows, operation.N, viewA.Columns);
+        (headSize, headRows) = (operation.HeadSize, operation.M);
         scale = operation.Scale;
         transposeB = operation.TransposeB;
         biasPerRow = operation.BiasAxis == BiasAxis.Rows;
@@ -143,24 +145,24 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
         where TFormat : struct, IPanelFormat
     {
         float* rows = a + batch * aBatch + firstRow * lda;
-        float* target = y + batch * yBatch + firstRow * ldy;
         float* added = residual is null ? null : residual + batch * rBatch + firstRow * ldr;
         int column = panel * Width;
-        bool wholePanel = n - column >= Width;
+        // Across heads there is no place of one stride.
+        bool wholePanel = n - column >= Width && (headSize == 0 || headSize % Width == 0);
         LinearStore<V> store = new(scale, bias is null || biasPerRow ? null : bias + column, ldr);
         StridedStore<V> plain = new(sums, Width);
         for (int r = 0; r < rowCount; r += Rows)
         {
             int count = Math.Min(Rows, rowCount - r);
-            float* output = target + r * ldy + column;
             float* plus = added is null ? null : added + r * ldr + column;
             float* perRow = biasPerRow ? bias + firstRow + r : null;
-            if (!wholePanel)
+            if (!wholePanel || IsAcrossBatch(firstRow + r, count))
             {
                 ProductTile<V>.Compute<TFormat, StridedStore<V>>(count, rows + r * lda, lda, columns, stride, depth, ref plain);
                 Finish(sums, batch, firstRow + r, count, column);
                 continue;
             }
+            float* output = Target(batch, firstRow + r, column);
             // Rows of Y are far apart and no hardware prefetcher sees the pattern; the product takes longer than memory does.
             Memory.PrefetchRows(output, ldy, count, Width);
             if (plus is not null)
@@ -180,6 +182,20 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
             }
         }
     }
+
+    private float* Target(int batch, int row, int column)
+    {
+        if (headSize == 0)
+        {
+            return y + batch * yBatch + row * ldy + column;
+        }
+        // Where the batch was folded into the rows, the element is in the row.
+        (int element, int headRow) = Math.DivRem(row, headRows);
+        (int head, int headColumn) = Math.DivRem(column, headSize);
+        return y + (batch + element) * yBatch + ((nint)head * headRows + headRow) * ldy + headColumn;
+    }
+
+    private bool IsAcrossBatch(int row, int count) => headSize > 0 && row / headRows != (row + count - 1) / headRows;
 
     // A loop of its own: with the activation in the tile's store, its constants would push the sums out of the registers.
     private void Activate(float* source, int rows, float* output, float* plus)
@@ -230,17 +246,16 @@ internal sealed unsafe class CpuMatMul<V, TActivation, TPanel> : CpuStep
         for (int i = 0; i < rowCount; i++)
         {
             int row = firstRow + i;
-            float* target = y + batch * yBatch + row * ldy + firstColumn;
             float* added = residual is null ? null : residual + batch * rBatch + row * ldr + firstColumn;
             float* source = sums + i * Width;
             int c = 0;
-            for (; c <= columns - V.Width; c += V.Width)
+            for (; c <= columns - V.Width && headSize % V.Width == 0; c += V.Width)
             {
-                FinishVector<V>(source + c, target + c, added is null ? null : added + c, row, firstColumn + c);
+                FinishVector<V>(source + c, Target(batch, row, firstColumn + c), added is null ? null : added + c, row, firstColumn + c);
             }
             for (; c < columns; c++)
             {
-                FinishVector<V1>(source + c, target + c, added is null ? null : added + c, row, firstColumn + c);
+                FinishVector<V1>(source + c, Target(batch, row, firstColumn + c), added is null ? null : added + c, row, firstColumn + c);
             }
         }
     }

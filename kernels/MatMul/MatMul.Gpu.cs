@@ -38,6 +38,9 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
     public readonly int HasColumnBias = operation.Bias is not null && operation.BiasAxis == BiasAxis.Columns ? 1 : 0;
     public readonly int HasRowBias = operation.Bias is not null && operation.BiasAxis == BiasAxis.Rows ? 1 : 0;
     public readonly int HasResidual = operation.Residual is null ? 0 : 1;
+
+    // All columns are one head where there are none.
+    public readonly int HeadSize = operation.HeadSize == 0 ? operation.N : operation.HeadSize;
 }
 
 /// <summary>
@@ -58,7 +61,7 @@ internal static class GpuMatMul
 
     public static GpuStep Prepare<TActivation>(MatMul operation, GpuBinding binding)
         where TActivation : struct, IGpuActivation
-        => binding.HasVectorThreads && operation.N >= Columns16.Size
+        => binding.HasVectorThreads && operation.N >= Columns16.Size && operation.HeadSize % Columns16.Size == 0
             ? Prepare<Columns16, TActivation>(operation, binding)
             : Prepare<Quad, TActivation>(operation, binding);
 
@@ -158,6 +161,7 @@ internal static class GpuMatMul
         {
             y = TColumns.Add(y, TColumns.Load<TAccess>(args.Residual.Data, args.Residual.Index(batch, row, column), 1, count));
         }
-        TColumns.Store<TAccess>(y, args.Y.Data, args.Y.Index(batch, row, column), count);
+        int head = column / args.HeadSize;
+        TColumns.Store<TAccess>(y, args.Y.Data, args.Y.Index(batch, head * args.M + row, column - head * args.HeadSize), count);
     }
 }

@@ -37,9 +37,15 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
     /// <summary>How a constant B is kept: its values are rounded to the format first, and what follows is as for float32.</summary>
     public WeightFormat WeightFormat { get; init; }
 
-    public int M => Y.Rows;
+    /// <summary>
+    /// Above 0: Y is laid out by heads of so many columns, [batch, (N / HeadSize)·M, HeadSize], a head's rows one after another: what
+    /// <see cref="Attention.HeadsMajor"/> reads. A multiple of 4.
+    /// </summary>
+    public int HeadSize { get; init; }
 
-    public int N => Y.Columns;
+    public int M => A.Rows;
+
+    public int N => TransposeB ? B.Rows : B.Columns;
 
     public int K => A.Columns;
 
@@ -47,9 +53,10 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
 
     public override void Validate()
     {
-        Require(A.Rows == M, $"{A} has not the {M} rows of {Y}");
-        (int k, int n) = TransposeB ? (B.Columns, B.Rows) : (B.Rows, B.Columns);
-        Require(k == K && n == N, $"{A} times {B}{(TransposeB ? " transposed" : "")} is not {Y}");
+        int k = TransposeB ? B.Columns : B.Rows;
+        Require(HeadSize == 0 || (HeadSize > 0 && HeadSize % 4 == 0 && N % HeadSize == 0), $"heads of {HeadSize} columns do not divide {N}, or are no multiple of 4");
+        (int rows, int columns) = HeadSize == 0 ? (M, N) : (N / HeadSize * M, HeadSize);
+        Require(k == K && Y.Rows == rows && Y.Columns == columns, $"{A} times {B}{(TransposeB ? " transposed" : "")}{(HeadSize > 0 ? $" by heads of {HeadSize}" : "")} is not {Y}");
         Require(A.Batch == Y.Batch && B.Batch == Y.Batch, $"{A}, {B} and {Y} must have the same batch (repeat what is shared)");
         Require(Y.BatchStride != 0 || Y.Batch == 1, $"{Y} is written and cannot repeat");
         Require(WeightFormat == WeightFormat.Float32 || B.Tensor.IsConstant, $"{B} is no constant: only weights are kept as {WeightFormat}");
@@ -59,6 +66,7 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
         }
         if (Residual is { } residual)
         {
+            Require(HeadSize == 0, $"nothing is added to a product that is laid out by heads, not {residual}");
             RequireSameShape(residual, Y);
         }
     }
@@ -89,7 +97,8 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
                     double y = ActivationReference.Apply(Activation, x);
                     bound = ActivationReference.Bound(Activation, x, bound);
                     double residual = Residual is { } view ? memory.Get(view, b, m, n) : 0;
-                    memory.Set(Y, b, m, n, y + residual, bound);
+                    (int row, int column) = HeadSize == 0 ? (m, n) : (n / HeadSize * M + m, n % HeadSize);
+                    memory.Set(Y, b, row, column, y + residual, bound);
                 }
             }
         }

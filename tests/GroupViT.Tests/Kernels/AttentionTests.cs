@@ -33,6 +33,45 @@ internal sealed class AttentionTests(TestDevice device)
     }
 
     [Test]
+    public void Heads_one_after_another_equal_the_definition([Values] bool causal, [Values] bool lengths)
+    {
+        foreach ((int batch, int queries, int keys, int heads, int size) in Sizes)
+        {
+            OperationHarness harness = new(device, queries + keys) { Values = Values.Ties };
+            int seen = causal ? queries : keys;
+            Tensor q = Tensor.Float("q", batch, heads * queries, size);
+            Tensor kv = Tensor.Float("kv", batch, 2 * heads * seen, size);
+            Tensor? keyLengths = lengths ? Tensor.Int("lengths", 1, 1, batch) : null;
+            if (keyLengths is not null)
+            {
+                harness.With(keyLengths, [.. Enumerable.Range(0, batch).Select(b => Math.Max(1, seen - 1 - 2 * b))]);
+            }
+            harness.Check(new Attention(
+                q, kv.View().RowRange(0, heads * seen), kv.View().RowRange(heads * seen, heads * seen), Tensor.Float("y", batch, queries, heads * size), heads, 1 / MathF.Sqrt(size))
+            {
+                HeadsMajor = true,
+                Causal = causal,
+                KeyLengths = keyLengths,
+            });
+        }
+    }
+
+    [Test]
+    public void The_two_layouts_of_heads_are_told_apart()
+    {
+        OperationHarness harness = new(device) { Values = Values.Ties };
+        Tensor source = Tensor.Float("qkv", 2, 3 * 3 * 5, 8);
+        Tensor y = Tensor.Float("y", 2, 5, 24);
+        TensorView Part(int part) => source.View().RowRange(part * 15, 15);
+        Attention right = new(Part(0), Part(1), Part(2), y, 3, 0.5f) { HeadsMajor = true };
+        harness.Check(right);
+        harness.Catches(right, right with { K = right.V, V = right.K }, "keys and values swapped");
+        harness.Catches(right, y, values => [.. values.Chunk(24).SelectMany(row => row[8..].Concat(row[..8]))], "order of heads turned");
+        Assert.Throws<ArgumentException>((right with { HeadsMajor = false }).Validate);
+        Assert.Throws<ArgumentException>((right with { K = source.View().RowRange(0, 14), V = source.View().RowRange(14, 14) }).Validate, "keys that the heads do not divide");
+    }
+
+    [Test]
     public void Masked_attention_equals_its_definition([Values] bool causal, [Values] bool lengths)
     {
         foreach ((int batch, int queries, int _, int heads, int size) in Sizes)

@@ -72,6 +72,74 @@ internal sealed class MatMulTests(TestDevice device)
         }
     }
 
+    // Heads that a panel of the kernel fits in, that fit in a panel, and that lie across; rows that end inside a tile, for one and more batch elements.
+    [TestCase(1, 1, 4, 4)]
+    [TestCase(2, 13, 64, 192)]
+    [TestCase(3, 6, 32, 96)]
+    [TestCase(3, 50, 16, 48)]
+    [TestCase(2, 5, 12, 36)]
+    [TestCase(2, 7, 20, 60)]
+    [TestCase(3, 101, 64, 128)]
+    [TestCase(5, 1, 64, 64)]
+    public void A_product_is_laid_out_by_heads(int batch, int rows, int size, int columns)
+    {
+        if (device.IsSlow && rows > 50)
+        {
+            Assert.Ignore("smaller shapes show the same on the simulator");
+        }
+        foreach (Activation activation in (Activation[])[Activation.None, Activation.Gelu])
+        {
+            OperationHarness harness = new(device, rows + columns);
+            harness.Check(new MatMul(Tensor.Float("a", batch, rows, 24), harness.Constant("w", columns, 24).View().Repeat(batch), Tensor.Float("y", batch, columns / size * rows, size))
+            {
+                TransposeB = true,
+                Bias = harness.Vector("bias", columns),
+                Activation = activation,
+                HeadSize = size,
+            });
+            harness.Check(new MatMul(Tensor.Float("a", batch, rows, 24), Tensor.Float("b", batch, 24, columns), Tensor.Float("y", batch, columns / size * rows, size))
+            {
+                Bias = harness.Vector("rows", rows),
+                BiasAxis = BiasAxis.Rows,
+                Activation = activation,
+                HeadSize = size,
+            });
+        }
+    }
+
+    [Test]
+    public void By_heads_the_values_are_the_same_bits([Values(8, 32, 64)] int size)
+    {
+        OperationHarness harness = new(device);
+        int rows = device.IsSlow ? 5 : 61;
+        int columns = 3 * size;
+        Tensor w = harness.Constant("w", columns, 30);
+        Tensor a = Tensor.Float("a", 2, rows, 30);
+        Tensor plain = Tensor.Float("plain", 2, rows, columns);
+        Tensor heads = Tensor.Float("heads", 2, 3 * rows, size);
+        uint[] expected = harness.Run(new MatMul(a, w.View().Repeat(2), plain) { TransposeB = true })[plain];
+        uint[] actual = harness.Run(new MatMul(a, w.View().Repeat(2), heads) { TransposeB = true, HeadSize = size })[heads];
+        for (int i = 0; i < actual.Length; i++)
+        {
+            (int rest, int column) = Math.DivRem(i, size);
+            (int batchHead, int row) = Math.DivRem(rest, rows);
+            (int batch, int head) = Math.DivRem(batchHead, 3);
+            Assert.That(actual[i], Is.EqualTo(expected[(batch * rows + row) * columns + head * size + column]), $"element {i}");
+        }
+    }
+
+    [Test]
+    public void Heads_that_do_not_fit_are_refused()
+    {
+        Tensor a = Tensor.Float("a", 1, 3, 4);
+        Tensor b = Tensor.Float("b", 1, 4, 24);
+        Assert.DoesNotThrow(() => new MatMul(a, b, Tensor.Float("y", 1, 9, 8)) { HeadSize = 8 }.Validate());
+        Assert.Throws<ArgumentException>(() => new MatMul(a, b, Tensor.Float("y", 1, 12, 6)) { HeadSize = 6 }.Validate(), "no multiple of 4");
+        Assert.Throws<ArgumentException>(() => new MatMul(a, b, Tensor.Float("y", 1, 3, 16)) { HeadSize = 16 }.Validate(), "no divisor");
+        Assert.Throws<ArgumentException>(() => new MatMul(a, b, Tensor.Float("y", 1, 3, 24)) { HeadSize = 8 }.Validate(), "side by side");
+        Assert.Throws<ArgumentException>(() => new MatMul(a, b, Tensor.Float("y", 1, 9, 8)) { HeadSize = 8, Residual = Tensor.Float("r", 1, 9, 8) }.Validate(), "residual");
+    }
+
     [Test]
     public void A_constant_on_the_left_mixes_rows()
     {
