@@ -250,7 +250,7 @@ internal sealed class SessionWorker : IDisposable
             prepared.Program.Upload<float>(graph.Maps, window.Maps);
             prepared.Program.Run(cancellation: cancellation);
             prepared.Program.Download(graph.PixelGroups, windowGroups.AsSpan(0, count));
-            canvas.Add(window.Area, windowGroups.AsSpan(0, count), table.Values(labels));
+            canvas.Add(window.Area, windowGroups.AsSpan(0, count), table.Exact(labels));
         }
         canvas.Label(picture.Width, picture.Height, mask, counts, sums, cancellation);
     }

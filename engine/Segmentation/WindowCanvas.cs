@@ -13,15 +13,17 @@ namespace GroupViT.Native;
 /// A pixel's scores depend only on which windows see it and to which of their groups it belongs, and neighbours mostly agree in that. So
 /// the canvas holds one number a pixel, the pixel's combination, instead of a score for every label; scores are summed once a combination.
 /// A combination is the one before the last window and a group of that window: a tree that grows window by window.
+/// <para>In float64: where two windows are each sure of another label, both labels get half of a number that is 1 in float32, and the
+/// order of the labels would decide instead of the scores (108 pixels of one scene of the demonstration).</para>
 /// </remarks>
 internal sealed class WindowCanvas
 {
     // Combinations: 12 bytes each here, and a row of the table at the end. Sixteen windows at every pixel make some ten thousand.
     private const int MaxCombinations = 1 << 20;
-    private const int MaxScores = 1 << 24;
+    private const int MaxScores = 1 << 23;
 
     private readonly List<Combination> tree = [];
-    private readonly List<float[]> windows = [];
+    private readonly List<double[]> windows = [];
     private int[] canvas = [];
     private int[] children = [];
     private int width, height, labels;
@@ -45,7 +47,7 @@ internal sealed class WindowCanvas
     /// <param name="groups">The group of each of its pixels.</param>
     /// <param name="table">The scores of its groups, [groups, labels].</param>
     /// <exception cref="SessionLimitException">The windows overlap in too many ways.</exception>
-    public void Add(Window area, ReadOnlySpan<int> groups, ReadOnlySpan<float> table)
+    public void Add(Window area, ReadOnlySpan<int> groups, ReadOnlySpan<double> table)
     {
         int groupCount = table.Length / labels;
         int known = tree.Count;
@@ -80,7 +82,7 @@ internal sealed class WindowCanvas
     /// <summary>Labels the picture's pixels; mask, counts and sums are set whole.</summary>
     public void Label(int pictureWidth, int pictureHeight, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
     {
-        float[] table = Scores();
+        double[] table = Scores();
         int combinations = table.Length / labels;
         ushort[] best = new ushort[combinations];
         for (int i = 0; i < combinations; i++)
@@ -88,7 +90,7 @@ internal sealed class WindowCanvas
             best[i] = (ushort)LargestOf(table.AsSpan(i * labels, labels));
         }
         (int[] lefts, int[] rights, float[] weights) = Columns(pictureWidth);
-        float[] mixed = new float[labels];
+        double[] mixed = new double[labels];
         counts.Clear();
         sums.Clear();
         for (int y = 0; y < pictureHeight; y++)
@@ -103,7 +105,7 @@ internal sealed class WindowCanvas
                 (int a, int c) = (upper[lefts[x]], lower[lefts[x]]);
                 (int b, int d) = weights[x] == 0 ? (a, c) : (upper[rights[x]], lower[rights[x]]);
                 int label;
-                float score;
+                double score;
                 if (a == b && a == c && a == d)
                 {
                     label = best[a];
@@ -123,7 +125,7 @@ internal sealed class WindowCanvas
     }
 
     // Rows of scores of those combinations that are on the canvas, whose numbers become their rows'.
-    private float[] Scores()
+    private double[] Scores()
     {
         int[] rows = new int[tree.Count];
         Span<int> pixels = canvas.AsSpan(0, width * height);
@@ -142,7 +144,7 @@ internal sealed class WindowCanvas
         {
             throw TooMany();
         }
-        float[] table = new float[used.Count * labels];
+        double[] table = new double[used.Count * labels];
         Stack<Combination> path = [];
         for (int i = 0; i < used.Count; i++)
         {
@@ -150,17 +152,17 @@ internal sealed class WindowCanvas
             {
                 path.Push(tree[at]);
             }
-            Span<float> sum = table.AsSpan(i * labels, labels);
+            Span<double> sum = table.AsSpan(i * labels, labels);
             int count = path.Count;
             while (path.TryPop(out Combination part))
             {
-                ReadOnlySpan<float> scores = windows[part.Window].AsSpan(part.Group * labels, labels);
+                ReadOnlySpan<double> scores = windows[part.Window].AsSpan(part.Group * labels, labels);
                 for (int n = 0; n < sum.Length; n++)
                 {
                     sum[n] += scores[n];
                 }
             }
-            foreach (ref float value in sum)
+            foreach (ref double value in sum)
             {
                 value /= count;
             }
@@ -178,17 +180,17 @@ internal sealed class WindowCanvas
         return (lefts, rights, weights);
     }
 
-    private void Mix(float[] table, (int A, int B, int C, int D) corners, float tx, float ty, Span<float> target)
+    private void Mix(double[] table, (int A, int B, int C, int D) corners, double tx, double ty, Span<double> target)
     {
-        ReadOnlySpan<float> a = table.AsSpan(corners.A * labels, labels);
-        ReadOnlySpan<float> b = table.AsSpan(corners.B * labels, labels);
-        ReadOnlySpan<float> c = table.AsSpan(corners.C * labels, labels);
-        ReadOnlySpan<float> d = table.AsSpan(corners.D * labels, labels);
+        ReadOnlySpan<double> a = table.AsSpan(corners.A * labels, labels);
+        ReadOnlySpan<double> b = table.AsSpan(corners.B * labels, labels);
+        ReadOnlySpan<double> c = table.AsSpan(corners.C * labels, labels);
+        ReadOnlySpan<double> d = table.AsSpan(corners.D * labels, labels);
         int n = 0;
-        for (; n <= labels - Vector<float>.Count; n += Vector<float>.Count)
+        for (; n <= labels - Vector<double>.Count; n += Vector<double>.Count)
         {
-            Vector<float> upper = (1 - tx) * At(a, n) + tx * At(b, n);
-            Vector<float> lower = (1 - tx) * At(c, n) + tx * At(d, n);
+            Vector<double> upper = (1 - tx) * At(a, n) + tx * At(b, n);
+            Vector<double> lower = (1 - tx) * At(c, n) + tx * At(d, n);
             ((1 - ty) * upper + ty * lower).CopyTo(target[n..]);
         }
         for (; n < labels; n++)
@@ -196,11 +198,11 @@ internal sealed class WindowCanvas
             target[n] = (1 - ty) * ((1 - tx) * a[n] + tx * b[n]) + ty * ((1 - tx) * c[n] + tx * d[n]);
         }
 
-        static Vector<float> At(ReadOnlySpan<float> values, int index) => Vector.LoadUnsafe(ref MemoryMarshal.GetReference(values), (nuint)index);
+        static Vector<double> At(ReadOnlySpan<double> values, int index) => Vector.LoadUnsafe(ref MemoryMarshal.GetReference(values), (nuint)index);
     }
 
     // The first of equals. Scores are finite: they come of soft-maxes.
-    private static int LargestOf(ReadOnlySpan<float> values)
+    private static int LargestOf(ReadOnlySpan<double> values)
     {
         int best = 0;
         for (int n = 1; n < values.Length; n++)
