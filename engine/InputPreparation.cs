@@ -83,7 +83,11 @@ internal sealed class InputPreparation(GroupVitModel model)
         }
     }
 
-    private RgbImage Resized(RgbImage image, InputShape shape)
+    /// <summary>Writes a part of the picture that was resized last, normalised: [3, height, width].</summary>
+    public void FillPart(Window part, Span<float> target) => Normalize.Nvlabs.Apply(resized!, part, target);
+
+    /// <summary>Preset nvlabs' resized picture; held until the next.</summary>
+    public RgbImage Resized(RgbImage image, InputShape shape)
     {
         if (resizer is null || resizer.FromWidth != image.Width || resizer.FromHeight != image.Height || resizer.ToWidth != shape.Width || resizer.ToHeight != shape.Height)
         {

@@ -36,6 +36,11 @@ public sealed partial class Session
             List<ImageEncoding> encodings = [];
             while (encodings.Count < pictures.Count)
             {
+                if (rules.Mode == SegmentationMode.Slide)
+                {
+                    encodings.Add(EncodeWindows(worker, pictures[encodings.Count].Image, rules, cancellation));
+                    continue;
+                }
                 EncodeBatch(worker, pictures, rules, encodings, cancellation);
             }
             return encodings;
@@ -51,16 +56,21 @@ public sealed partial class Session
     public SegmentationResult Label(ImageEncoding encoding, LabelBank bank, SegmentationOptions? rules = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(encoding);
-        rules ??= new SegmentationOptions { Preset = encoding.Preset };
+        rules ??= new SegmentationOptions { Preset = encoding.Preset, Mode = encoding.Mode };
         rules.Validate();
         CheckForMask(bank, rules.Preset);
-        if (encoding.Fingerprint != model.Fingerprint || encoding.Preset != rules.Preset)
+        if (encoding.Fingerprint != model.Fingerprint || encoding.Preset != rules.Preset || encoding.Mode != rules.Mode)
         {
-            throw new ArgumentException($"the picture was encoded by another model or for preset {encoding.Preset}, not {rules.Preset}", nameof(encoding));
+            throw new ArgumentException(
+                $"the picture was encoded by another model, or for preset {encoding.Preset} and mode {encoding.Mode}, not {rules.Preset} and {rules.Mode}", nameof(encoding));
         }
         SessionWorker worker = Take(cancellation);
         try
         {
+            if (encoding.Mode == SegmentationMode.Slide)
+            {
+                return LabelWindows(worker, encoding, bank, rules, default, cancellation);
+            }
             InputShape shape = new(encoding.InputWidth, encoding.InputHeight, encoding.Region);
             return Label(worker, encoding.EmbeddingValues, encoding.GroupEmbeddings, encoding.Maps, shape, (encoding.PictureWidth, encoding.PictureHeight), bank, rules, default, cancellation);
         }
@@ -107,7 +117,7 @@ public sealed partial class Session
     }
 
     /// <summary>
-    /// Preset nvlabs on pixels in memory, into the caller's mask: once a picture size has been seen, a call allocates no managed memory.
+    /// Preset nvlabs on pixels in memory, into the caller's mask: once a picture size has been seen, a call in mode Whole allocates no managed memory.
     /// </summary>
     /// <param name="pixels">8-bit samples, row by row.</param>
     /// <param name="width">Pixels in a row.</param>
@@ -139,6 +149,15 @@ public sealed partial class Session
         {
             long start = Stopwatch.GetTimestamp();
             worker.Input = RgbImage.FromPixels(pixels, width, height, stride, format, AlphaMode.White, worker.Input);
+            if (rules.Mode == SegmentationMode.Slide)
+            {
+                ImageEncoding encoding = EncodeWindows(worker, worker.Input, rules, cancellation);
+                start = Stopwatch.GetTimestamp();
+                worker.LabelWindows(
+                    encoding.Windows, (encoding.InputWidth, encoding.InputHeight), (width, height), bank, rules, mask,
+                    worker.Counts.AsSpan(0, bank.Labels.Count), worker.Sums.AsSpan(0, bank.Labels.Count), cancellation);
+                return encoding.Timings with { Label = Milliseconds(start) };
+            }
             InputShape shape = worker.Shape(worker.Input, InputWay.Nvlabs, rules.ShortSide ?? model.SegmentationShortSide);
             worker.Prepare(worker.Input, InputWay.Nvlabs, shape, 0, 1);
             double prepare = Milliseconds(start);
@@ -254,8 +273,57 @@ public sealed partial class Session
         }
     }
 
+    // One picture after another: its windows are the batch.
+    private ImageEncoding EncodeWindows(SessionWorker worker, RgbImage image, SegmentationOptions rules, CancellationToken cancellation)
+    {
+        long start = Stopwatch.GetTimestamp();
+        InputShape whole = worker.Shape(image, InputWay.Nvlabs, rules.ShortSide ?? model.SegmentationShortSide);
+        (int crop, int stride) = SlidingWindow.Sizes(rules, model.SegmentationShortSide);
+        Window[] areas = SlidingWindow.Over(whole.Width, whole.Height, crop, stride);
+        InputShape shape = SessionWorker.ShapeOf(areas[0]);
+        if (Math.Min(shape.Width, shape.Height) < model.Config.Vision.PatchSize)
+        {
+            throw new ArgumentOutOfRangeException(nameof(rules), crop, $"the window's side must be at least one patch of {model.Config.Vision.PatchSize}");
+        }
+        worker.Resize(image, whole);
+        double prepare = Milliseconds(start);
+        double encode = 0;
+        List<EncodedWindow> windows = [];
+        while (windows.Count < areas.Length)
+        {
+            start = Stopwatch.GetTimestamp();
+            int first = windows.Count;
+            int count = Math.Min(options.MaxBatch, areas.Length - first);
+            for (int i = 0; i < count; i++)
+            {
+                worker.PrepareWindow(areas[first + i], i, count);
+            }
+            prepare += Milliseconds(start);
+            start = Stopwatch.GetTimestamp();
+            using (Activity? activity = Telemetry.Source.StartActivity("encode"))
+            {
+                worker.Encode(shape, count, cancellation);
+            }
+            encode += Milliseconds(start);
+            for (int i = 0; i < count; i++)
+            {
+                windows.Add(new EncodedWindow(areas[first + i], worker.EmbeddingOf(i).ToArray(), worker.GroupEmbeddingsOf(i).ToArray(), worker.MapsOf(shape, i).ToArray()));
+            }
+        }
+        Telemetry.EncodeMilliseconds.Record(encode);
+        return new ImageEncoding((image.Width, image.Height), (whole.Width, whole.Height), worker.Grid(shape), windows, model.Fingerprint)
+        {
+            Timings = new SegmentationTimings(prepare, encode, 0),
+        };
+    }
+
     private SegmentationResult Segment(SessionWorker worker, Picture picture, LabelBank bank, SegmentationOptions rules, CancellationToken cancellation)
     {
+        if (rules.Mode == SegmentationMode.Slide)
+        {
+            ImageEncoding encoding = EncodeWindows(worker, picture.Image, rules, cancellation);
+            return LabelWindows(worker, encoding, bank, rules, encoding.Timings, cancellation);
+        }
         InputWay way = WayOf(rules);
         long start = Stopwatch.GetTimestamp();
         InputShape shape = worker.Shape(picture.Image, way, rules.ShortSide ?? model.SegmentationShortSide);
@@ -278,10 +346,27 @@ public sealed partial class Session
     {
         long start = Stopwatch.GetTimestamp();
         using Activity? activity = Telemetry.Source.StartActivity("label");
-        ushort[] mask = new ushort[picture.Width * picture.Height];
-        long[] counts = new long[bank.Labels.Count];
-        double[] sums = new double[bank.Labels.Count];
+        (ushort[] mask, long[] counts, double[] sums) = Blank(picture, bank);
         worker.Label(embedding, groups, maps, shape, picture.Width, bank, rules, mask, counts, sums, cancellation);
+        return Result(worker, picture, bank, timings, start, mask, counts, sums);
+    }
+
+    private static SegmentationResult LabelWindows(SessionWorker worker, ImageEncoding encoding, LabelBank bank, SegmentationOptions rules, SegmentationTimings timings, CancellationToken cancellation)
+    {
+        long start = Stopwatch.GetTimestamp();
+        using Activity? activity = Telemetry.Source.StartActivity("label");
+        (int Width, int Height) picture = (encoding.PictureWidth, encoding.PictureHeight);
+        (ushort[] mask, long[] counts, double[] sums) = Blank(picture, bank);
+        worker.LabelWindows(encoding.Windows, (encoding.InputWidth, encoding.InputHeight), picture, bank, rules, mask, counts, sums, cancellation);
+        return Result(worker, picture, bank, timings, start, mask, counts, sums);
+    }
+
+    private static (ushort[] Mask, long[] Counts, double[] Sums) Blank((int Width, int Height) picture, LabelBank bank)
+        => (GC.AllocateUninitializedArray<ushort>(picture.Width * picture.Height), new long[bank.Labels.Count], new double[bank.Labels.Count]);
+
+    private static SegmentationResult Result(
+        SessionWorker worker, (int Width, int Height) picture, LabelBank bank, SegmentationTimings timings, long start, ushort[] mask, long[] counts, double[] sums)
+    {
         long all = counts.Sum();
         LabelShare[] labels = new LabelShare[counts.Length];
         for (int i = 0; i < labels.Length; i++)

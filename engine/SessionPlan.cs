@@ -179,3 +179,22 @@ internal sealed class LabelGraph
 
     public Tensor Scores { get; }
 }
+
+/// <summary>From maps at patch resolution to the group of every pixel (spec F.1 steps 2 and 3): a window's part of mode Slide.</summary>
+internal sealed class GroupGraph
+{
+    public GroupGraph(int groups, int gridHeight, int gridWidth, int height, int width)
+    {
+        Graph = new Graph();
+        Maps = Graph.Input(Tensor.Float("maps", 1, groups, gridHeight * gridWidth));
+        PixelGroups = Tensor.Int("pixel groups", 1, 1, height * width);
+        Graph.Add(new PixelGroups(Maps, PixelGroups, gridHeight, gridWidth, height, width));
+        Graph.Output("pixel groups", PixelGroups);
+    }
+
+    public Graph Graph { get; }
+
+    public Tensor Maps { get; }
+
+    public Tensor PixelGroups { get; }
+}

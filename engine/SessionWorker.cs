@@ -23,6 +23,8 @@ internal sealed class SessionWorker : IDisposable
     private readonly List<(ProgramKey Key, Prepared Prepared)> programs = [];
     private readonly ScoreTable table;
     private readonly InputPreparation preparation;
+    private readonly WindowCanvas canvas = new();
+    private int[] windowGroups = [];
     private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
     private readonly float[] bandScores = new float[SessionPlan.BandPixels];
     private readonly int[] geometry = new int[4];
@@ -91,15 +93,41 @@ internal sealed class SessionWorker : IDisposable
     /// <summary>Resizes and normalises one picture of the batch that is encoded next.</summary>
     public void Prepare(RgbImage image, InputWay way, InputShape shape, int index, int batch)
     {
+        (int width, int height) = WholePatches(shape);
+        preparation.Fill(image, way, shape, width, height, PixelsOf(shape, index, batch));
+    }
+
+    /// <summary>Mode Slide: resizes a picture, whose windows are prepared next.</summary>
+    public void Resize(RgbImage image, InputShape shape) => preparation.Resized(image, shape);
+
+    /// <summary>Normalises one window of the picture that was resized last.</summary>
+    public void PrepareWindow(Window window, int index, int batch)
+    {
+        InputShape shape = ShapeOf(window);
+        (int width, int height) = WholePatches(shape);
+        preparation.FillPart(window with { Width = width, Height = height }, PixelsOf(shape, index, batch));
+    }
+
+    public static InputShape ShapeOf(Window window) => new(window.Width, window.Height, new PictureRegion(0, 0, window.Width, window.Height));
+
+    private (int Width, int Height) WholePatches(InputShape shape)
+    {
         int patch = model.Config.Vision.PatchSize;
         (int gridWidth, int gridHeight) = Grid(shape);
+        return (gridWidth * patch, gridHeight * patch);
+    }
+
+    private Span<float> PixelsOf(InputShape shape, int index, int batch)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
         CheckSize(shape, gridWidth, gridHeight, batch);
-        int count = 3 * gridWidth * gridHeight * patch * patch;
+        (int width, int height) = WholePatches(shape);
+        int count = 3 * width * height;
         if (pixels.Length < count * batch)
         {
             pixels = new float[count * batch];
         }
-        preparation.Fill(image, way, shape, gridWidth * patch, gridHeight * patch, pixels.AsSpan(index * count, count));
+        return pixels.AsSpan(index * count, count);
     }
 
     /// <summary>Encodes what was prepared; the program for an input size and batch is made at its first run.</summary>
@@ -196,6 +224,37 @@ internal sealed class SessionWorker : IDisposable
         }
     }
 
+    /// <summary>Mode Slide: labels every pixel of the picture from its windows.</summary>
+    public void LabelWindows(
+        IReadOnlyList<EncodedWindow> windows, (int Width, int Height) input, (int Width, int Height) picture,
+        LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
+    {
+        int labels = bank.Labels.Count;
+        canvas.Begin(input.Width, input.Height, labels);
+        EffectiveThreshold = double.NaN;
+        foreach (EncodedWindow window in windows)
+        {
+            double threshold = table.MakeNvlabs(window.Embedding, window.GroupEmbeddings, bank, Temperature(rules.Preset), rules);
+            EffectiveThreshold = threshold >= EffectiveThreshold ? EffectiveThreshold : threshold;
+            InputShape shape = ShapeOf(window.Area);
+            (int gridWidth, int gridHeight) = Grid(shape);
+            CheckSize(shape, gridWidth, gridHeight, 1);
+            ProgramKey key = new(ProgramKind.Groups, shape.Height, shape.Width, 0);
+            Prepared prepared = Find(key) ?? Add(key, CreateGroups(shape));
+            GroupGraph graph = prepared.Groups!;
+            int count = shape.Width * shape.Height;
+            if (windowGroups.Length < count)
+            {
+                windowGroups = new int[count];
+            }
+            prepared.Program.Upload<float>(graph.Maps, window.Maps);
+            prepared.Program.Run(cancellation: cancellation);
+            prepared.Program.Download(graph.PixelGroups, windowGroups.AsSpan(0, count));
+            canvas.Add(window.Area, windowGroups.AsSpan(0, count), table.Exact(labels));
+        }
+        canvas.Label(picture.Width, picture.Height, mask, counts, sums, cancellation);
+    }
+
     // Labels come in runs, which are found and written by vectors.
     private static void Count(ReadOnlySpan<int> labels, ReadOnlySpan<float> scores, Span<ushort> mask, Span<long> counts, Span<double> sums)
     {
@@ -277,6 +336,14 @@ internal sealed class SessionWorker : IDisposable
         (int gridWidth, int gridHeight) = Grid(shape);
         LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft);
         return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, soft ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
+    }
+
+    private Prepared CreateGroups(InputShape shape)
+    {
+        MakeRoom();
+        (int gridWidth, int gridHeight) = Grid(shape);
+        GroupGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width);
+        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, plan.HardLabels))) { Groups = graph };
     }
 
     private Prepared LabelProgram(InputShape shape, int labels, bool soft)
@@ -375,6 +442,7 @@ internal sealed class SessionWorker : IDisposable
         Text,
         HardLabels,
         SoftLabels,
+        Groups,
     }
 
     private readonly record struct ProgramKey(ProgramKind Kind, int First, int Second, int Third);
@@ -386,6 +454,8 @@ internal sealed class SessionWorker : IDisposable
         public TextFeatures? Text { get; init; }
 
         public LabelGraph? Labels { get; init; }
+
+        public GroupGraph? Groups { get; init; }
 
         public Tensor? Positions { get; init; }
     }

@@ -34,18 +34,23 @@ internal sealed class Normalize
 
     /// <summary>Writes <c>[3, height, width]</c> values of the picture's upper left part.</summary>
     /// <exception cref="ArgumentException">The part is no part, or <paramref name="target"/> does not hold exactly its values.</exception>
-    public void Apply(RgbImage image, int width, int height, Span<float> target)
+    public void Apply(RgbImage image, int width, int height, Span<float> target) => Apply(image, new Window(0, 0, width, height), target);
+
+    /// <summary>Writes <c>[3, height, width]</c> values of a part of the picture.</summary>
+    /// <exception cref="ArgumentException">The part is no part, or <paramref name="target"/> does not hold exactly its values.</exception>
+    public void Apply(RgbImage image, Window part, Span<float> target)
     {
+        (int width, int height) = (part.Width, part.Height);
         int plane = width * height;
-        if (width > image.Width || height > image.Height || target.Length != plane * 3)
+        if (part.Left < 0 || part.Top < 0 || part.Left + width > image.Width || part.Top + height > image.Height || target.Length != plane * 3)
         {
-            throw new ArgumentException($"{width} x {height} of {image.Width} x {image.Height} pixels do not fill {target.Length} values", nameof(target));
+            throw new ArgumentException($"{part} of {image.Width} x {image.Height} pixels does not fill {target.Length} values", nameof(target));
         }
         ReadOnlySpan<float> red = _table.AsSpan(0, 256), green = _table.AsSpan(256, 256), blue = _table.AsSpan(512, 256);
         for (int y = 0; y < height; y++)
         {
             Span<float> r = target.Slice(y * width, width), g = target.Slice(plane + (y * width), width), b = target.Slice((2 * plane) + (y * width), width);
-            ReadOnlySpan<byte> source = image.Row(y);
+            ReadOnlySpan<byte> source = image.Row(part.Top + y)[(part.Left * 3)..];
             for (int i = 0; i < r.Length; i++)
             {
                 ReadOnlySpan<byte> pixel = source.Slice(i * 3, 3);

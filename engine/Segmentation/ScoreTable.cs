@@ -9,9 +9,13 @@ internal sealed class ScoreTable(int groups, int maxLabels)
     private readonly double[] picture = new double[maxLabels];
     private readonly bool[] kept = new bool[maxLabels];
     private readonly float[] table = new float[groups * maxLabels];
+    private readonly double[] exact = new double[groups * maxLabels];
 
     /// <summary>The table that was made last, [groups, labels].</summary>
     public ReadOnlySpan<float> Values(int labels) => table.AsSpan(0, groups * labels);
+
+    /// <summary>The table of preset nvlabs before it was rounded to float32: scores near 1 differ from each other in digits that float32 has not.</summary>
+    public ReadOnlySpan<double> Exact(int labels) => exact.AsSpan(0, groups * labels);
 
     /// <summary>
     /// Preset nvlabs (spec F.1 steps 4 and 5): Q = softmax over the labels nearest to the picture, times softmax over all; with
@@ -53,16 +57,20 @@ internal sealed class ScoreTable(int groups, int maxLabels)
         for (int g = 0; g < groups; g++)
         {
             Span<double> row = affinity.AsSpan(g * n, n);
-            Span<float> target = table.AsSpan(g * (n + first), n + first);
+            Span<double> target = exact.AsSpan(g * (n + first), n + first);
             double best = 0;
             for (int c = 0; c < n; c++)
             {
                 best = Math.Max(best, row[c]);
-                target[first + c] = (float)row[c];
+                target[first + c] = row[c];
             }
             if (first == 1)
             {
                 target[0] = best < threshold ? 1 : 0;
+            }
+            for (int c = 0; c < target.Length; c++)
+            {
+                table[g * target.Length + c] = (float)target[c];
             }
         }
         return first == 1 ? threshold : double.NaN;

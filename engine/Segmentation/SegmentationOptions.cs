@@ -101,10 +101,6 @@ public sealed record SegmentationOptions
             throw new ArgumentException("mode Slide is for preset nvlabs; preset transformers always sees the whole input", nameof(Mode));
         }
         // Taken away by whoever builds them.
-        if (Mode == SegmentationMode.Slide)
-        {
-            throw new NotSupportedException("mode Slide is not built yet");
-        }
         if (Maps is not null || Temperature is not null)
         {
             throw new NotSupportedException("the options Maps and Temperature are not built yet");

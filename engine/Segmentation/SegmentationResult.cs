@@ -41,6 +41,6 @@ public sealed class SegmentationResult
     /// <summary>Where the time went.</summary>
     public SegmentationTimings Timings { get; init; }
 
-    /// <summary>The background threshold after the clamp (spec F.1 step 5), or NaN where the bank has no background.</summary>
+    /// <summary>The background threshold after the clamp (spec F.1 step 5), or NaN where the bank has no background. Each window of mode Slide has its own: the least of them.</summary>
     public double EffectiveThreshold { get; }
 }

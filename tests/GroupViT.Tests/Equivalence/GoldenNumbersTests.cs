@@ -1,5 +1,6 @@
 using GroupViT.Kernels;
 using GroupViT.Native;
+using GroupViT.Native.Imaging;
 using GroupViT.Native.Text;
 using GroupViT.Native.Weights;
 using GroupViT.Tests.Engine;
@@ -96,6 +97,29 @@ internal sealed class GoldenNumbersTests
     }
 
     [Test]
+    public void The_sliding_windows_histogram_is_that_of_K5()
+    {
+        (int width, int height) = (608, 448);
+        float[] input = FullModel.Input(height, width);
+        Window[] areas = SlidingWindow.Over(width, height, 448, 224);
+        Assert.That(areas, Is.EqualTo((Window[])[new(0, 0, 448, 448), new(160, 0, 448, 448)]));
+        EncodedWindow[] windows = [.. areas.Select(area => Encoded(area, input, width, height))];
+        Dictionary<int, int> areasOfGroups = Areas(windows[1].Maps);
+        Assert.That(areasOfGroups, Is.EquivalentTo(new Dictionary<int, int> { [1] = 61994, [2] = 2357, [3] = 38, [6] = 136315 }));
+        LabelBank bank = session.EncodeLabels(ClassNames.Get("voc"));
+        ScoreTable table = new(8, 64);
+        table.MakeNvlabs(windows[1].Embedding, windows[1].GroupEmbeddings, bank, 1 / 0.07, new SegmentationOptions());
+        Assert.That(Enumerable.Range(0, 8).Select(g => Winner(table.Values(21).Slice(g * 21 + 1, 20).ToArray())), Is.EqualTo((int[])[10, 0, 8, 10, 10, 0, 8, 10]));
+
+        ImageEncoding encoding = new((width, height), (width, height), (28, 28), windows, model.Fingerprint);
+        SegmentationResult result = session.Label(encoding, bank, new SegmentationOptions { Mode = SegmentationMode.Slide, BackgroundThreshold = 0.0125 });
+        Assert.That(
+            string.Join(' ', result.Labels.Where(label => label.Pixels > 0).Select(label => $"{label.Id}:{label.Pixels}")),
+            Is.EqualTo("0:138836 1:48536 9:63807 11:21205"));
+        Assert.That((encoding.WindowCount, encoding.GroupCount, encoding.Mode), Is.EqualTo((2, 8, SegmentationMode.Slide)));
+    }
+
+    [Test]
     public void The_scores_of_groups_are_those_of_K5()
     {
         LabelBank bank = session.EncodeLabels(ClassNames.Get("voc"));
@@ -138,6 +162,35 @@ internal sealed class GoldenNumbersTests
             Assert.That(logits[1], Is.EqualTo(dog).Within(2e-4), $"dog at ({y}, {x})");
         }
     }
+
+    private EncodedWindow Encoded(Window area, float[] input, int width, int height)
+    {
+        float[] pixels = new float[3 * area.Height * area.Width];
+        for (int row = 0; row < 3 * area.Height; row++)
+        {
+            (int channel, int y) = Math.DivRem(row, area.Height);
+            input.AsSpan((channel * height + area.Top + y) * width + area.Left, area.Width).CopyTo(pixels.AsSpan(row * area.Width));
+        }
+        Graph graph = new();
+        ImageFeatures features = new ImageEncoder(model.Weights).Describe(graph, 1, area.Height, area.Width);
+        Dictionary<string, float[]> results = TestModels.Run(cpu, graph, program => program.Upload<float>(features.Pixels, pixels));
+        return new EncodedWindow(area, results["embedding"], results["group embeddings"], results["maps"]);
+    }
+
+    // By the definition, in float64.
+    private static Dictionary<int, int> Areas(float[] maps)
+    {
+        Dictionary<int, int> areas = [];
+        for (int i = 0; i < 448 * 448; i++)
+        {
+            double[] shares = [.. Enumerable.Range(0, 8).Select(g => Sample(maps, g, 28, 448, i / 448, i % 448))];
+            int group = Array.IndexOf(shares, shares.Max());
+            areas[group] = areas.GetValueOrDefault(group) + 1;
+        }
+        return areas;
+    }
+
+    private static int Winner(float[] row) => Array.IndexOf(row, row.Max());
 
     private static double Sample(float[] maps, int group, int grid, int side, int y, int x)
         => Bilinear.Sample((r, c) => maps[(group * grid + r) * grid + c], grid, grid, side, side, y, x).Value;

@@ -47,6 +47,10 @@ internal sealed class ScenesTests(TestDevice device)
     public void Label_maps_of_preset_transformers_are_the_references()
         => CompareAll("transformers", Strings("labels"), new SegmentationOptions { Preset = SegmentationPreset.Transformers });
 
+    [Test]
+    public void Label_maps_of_the_sliding_window_are_the_references()
+        => CompareAll("sliding", Strings("labels"), new SegmentationOptions { Mode = SegmentationMode.Slide });
+
     [TestCase("meadow")]
     [TestCase("harbour")]
     [TestCase("desert")]

@@ -13,7 +13,13 @@ internal static class InputSize
         if (rules.Preset == SegmentationPreset.Nvlabs)
         {
             int shortSide = rules.ShortSide ?? model.SegmentationShortSide;
-            return Pipelines.NvlabsSize(width, height, shortSide, Math.Max(2048, shortSide));
+            (int inputWidth, int inputHeight) = Pipelines.NvlabsSize(width, height, shortSide, Math.Max(2048, shortSide));
+            if (rules.Mode == SegmentationMode.Slide)
+            {
+                (int crop, _) = SlidingWindow.Sizes(rules, model.SegmentationShortSide);
+                (inputWidth, inputHeight) = (Math.Min(inputWidth, crop), Math.Min(inputHeight, crop));
+            }
+            return (inputWidth, inputHeight);
         }
         return rules.Fit == PictureFit.Stretch ? (side, side) : Processor(model, width, height);
     }

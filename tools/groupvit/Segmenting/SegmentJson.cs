@@ -87,7 +87,11 @@ internal static class SegmentJson
         writer.WriteStartObject("settings");
         writer.WriteString("model", settings.Model);
         writer.WriteString("fingerprint", session.Model.Fingerprint);
-        writer.WriteString("mode", "whole");
+        bool slides = rules.Mode == SegmentationMode.Slide;
+        (int crop, int stride) = slides ? SlidingWindow.Sizes(rules, session.Model.SegmentationShortSide) : default;
+        writer.WriteString("mode", slides ? "slide" : "whole");
+        WriteOptional(writer, "crop", slides ? crop : null);
+        WriteOptional(writer, "stride", slides ? stride : null);
         WriteOptional(writer, "short_side", nvlabs ? rules.ShortSide ?? session.Model.SegmentationShortSide : null);
         writer.WriteNumber("input_width", width);
         writer.WriteNumber("input_height", height);
