@@ -46,14 +46,7 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
             : file is not null ? ReadFile(file, ClassNames.Read)
             : model.Labels.Count > 0 ? model.Labels
             : throw new UsageException("which labels? The model suggests none (it has no labels.txt); give --labels, --labels-file or --bank");
-        string name = templateSet ?? presetTemplates;
-        return new LabelChoice(
-            chosen,
-            null,
-            name,
-            PromptTemplates.Find(name) ?? ReadFile(name, PromptTemplates.Read, $"'{name}' is none of the template sets {string.Join(", ", PromptTemplates.Names)}, and "),
-            cleaning ?? (preset == SegmentationPreset.Nvlabs ? TextNormalization.OpenAI : TextNormalization.HuggingFace),
-            knowsBackground);
+        return LabelChoice.Of(chosen, templateSet ?? presetTemplates, cleaning, preset, background);
     }
 
     private static LabelChoice ReadBank(string file, GroupVitModel model, bool knowsBackground)
@@ -75,7 +68,7 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
         return new LabelChoice(bank.Labels, bank, templates, bank.Templates, bank.Normalization, bank.HasBackground);
     }
 
-    private static T ReadFile<T>(string path, Func<Stream, string, T> read, string before = "")
+    public static T ReadFile<T>(string path, Func<Stream, string, T> read, string before = "")
     {
         try
         {
@@ -99,6 +92,21 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
 internal sealed record LabelChoice(
     IReadOnlyList<string> Labels, LabelBank? Bank, string TemplateSet, IReadOnlyList<string> Templates, TextNormalization Normalization, bool KnowsBackground)
 {
+    /// <param name="labels">In the order given.</param>
+    /// <param name="templates">The name of a set of templates, or a file of them.</param>
+    /// <param name="normalization">Null for the preset's own.</param>
+    /// <param name="preset">Decides the default normalisation and whether there is a background.</param>
+    /// <param name="background">Whether the command knows a background at all.</param>
+    public static LabelChoice Of(IReadOnlyList<string> labels, string templates, TextNormalization? normalization, SegmentationPreset preset, bool background)
+        => new(
+            labels,
+            null,
+            templates,
+            PromptTemplates.Find(templates)
+                ?? LabelChoiceOptions.ReadFile(templates, PromptTemplates.Read, $"'{templates}' is none of the template sets {string.Join(", ", PromptTemplates.Names)}, and "),
+            normalization ?? (preset == SegmentationPreset.Nvlabs ? TextNormalization.OpenAI : TextNormalization.HuggingFace),
+            background && preset == SegmentationPreset.Nvlabs);
+
     public LabelBank Encode(Session session, CancellationToken cancellation)
         => Bank ?? session.EncodeLabels(Labels, new LabelOptions { Templates = Templates, Normalization = Normalization, Background = KnowsBackground }, cancellation);
 }

@@ -71,6 +71,33 @@ internal sealed class RuleOptions
         return rules;
     }
 
+    /// <summary>The values that have an effect, by name: the model's own where the rules leave them to it.</summary>
+    public static IEnumerable<(string Name, string Value)> Values(SegmentationOptions rules, GroupVitModel model)
+    {
+        if (rules.Preset == SegmentationPreset.Nvlabs)
+        {
+            yield return ("mode", rules.Mode == SegmentationMode.Slide ? "slide" : "whole");
+            yield return ("short_side", Text(rules.ShortSide ?? model.SegmentationShortSide));
+            if (rules.Mode == SegmentationMode.Slide)
+            {
+                (int crop, int stride) = SlidingWindow.Sizes(rules, model.SegmentationShortSide);
+                yield return ("crop", Text(crop));
+                yield return ("stride", Text(stride));
+            }
+            yield return ("background_threshold", Text(rules.BackgroundThreshold));
+            yield return ("top_classes", Text(rules.TopClasses));
+        }
+        else
+        {
+            yield return ("fit", rules.Fit == PictureFit.Stretch ? "stretch" : "crop");
+        }
+        bool soft = (rules.Maps ?? (rules.Preset == SegmentationPreset.Nvlabs ? GroupMapKind.Hard : GroupMapKind.Soft)) == GroupMapKind.Soft;
+        yield return ("maps", soft ? "soft" : "hard");
+        yield return ("temperature", rules.Temperature is { } temperature ? Text(temperature) : "the model's");
+
+        static string Text(double value) => value.ToString(CultureInfo.InvariantCulture);
+    }
+
     private static Option<double?> OptionalNumber(string name, string description, string help, Func<double, bool> allowed, string expected) => new(name)
     {
         Description = description,

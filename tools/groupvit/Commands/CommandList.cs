@@ -9,6 +9,7 @@ internal static class CommandList
     [
         SegmentCommand.Create(),
         ClassifyCommand.Create(),
+        EvalCommand.Create(),
         EmbedCommand.Create(),
         TokenizeCommand.Create(),
         LabelsCommand.Create(),
