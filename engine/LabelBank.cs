@@ -55,6 +55,25 @@ public sealed class LabelBank
     /// <summary>Labels that have an embedding.</summary>
     internal int Count => Embeddings.Length / Width;
 
+    /// <summary>
+    /// The bank's labels in another order, as often as they are named: ImageNet's list holds two names twice (spec L.5), which a list that
+    /// a user writes may not.
+    /// </summary>
+    internal LabelBank Arranged(IReadOnlyList<string> labels)
+    {
+        if (HasBackground)
+        {
+            throw new ArgumentException("a bank with background has its threshold in the first place", nameof(labels));
+        }
+        Dictionary<string, int> rows = Labels.Index().ToDictionary(label => label.Item, label => label.Index, StringComparer.Ordinal);
+        float[] embeddings = new float[labels.Count * Width];
+        for (int i = 0; i < labels.Count; i++)
+        {
+            Embeddings.AsSpan(rows[labels[i]] * Width, Width).CopyTo(embeddings.AsSpan(i * Width));
+        }
+        return new LabelBank(labels, false, embeddings, Width, Templates, Normalization, Fingerprint);
+    }
+
     /// <summary>Writes the bank as a safetensors file, whole or not at all.</summary>
     public void Save(string path)
     {

@@ -61,7 +61,10 @@ internal static class EvalCommand
             Threads = parsed.GetValue(options.Threads),
             MemoryLimit = parsed.GetValue(options.MemoryLimit) ?? long.MaxValue,
         });
-        LabelBank bank = labels.Encode(session, cancellation);
+        string[] distinct = [.. labels.Labels.Distinct(StringComparer.Ordinal)];
+        LabelBank bank = distinct.Length == labels.Labels.Count
+            ? labels.Encode(session, cancellation)
+            : (labels with { Labels = distinct }).Encode(session, cancellation).Arranged(labels.Labels);
         OutputFolder target = new(parsed.GetValue(options.Out)!);
         string stateFile = Path.Combine(target.Path, StateName(shard));
         if (File.Exists(stateFile) && !parsed.GetValue(options.Restart))
