@@ -13,74 +13,100 @@ internal sealed record OverlayOptions
     public bool Legend { get; init; } = true;
 }
 
-/// <summary>Draws a label map over its picture, at the picture's own size.</summary>
-internal static class Overlay
+/// <summary>
+/// Draws a label map over its picture, at the picture's own size, row by row: <c>(picture + colour) / 2</c>, truncated (spec F.3), thin
+/// lines where labels meet, and the labels that occur, the largest first, in the corner where the box covers the fewest of those lines.
+/// </summary>
+internal sealed class Overlay
 {
     private const int MaxLegendRows = 16;
 
     private static readonly (byte, byte, byte) TextColor = (255, 255, 255);
     private static readonly (byte, byte, byte) LineColor = (255, 255, 255);
 
-    /// <summary>
-    /// Blends <c>(picture + colour) / 2</c>, truncated (spec F.3), draws thin lines where labels meet, and lists the labels that occur,
-    /// the largest first, in the corner where the box covers the fewest of those lines.
-    /// </summary>
+    private readonly RgbImage image;
+    private readonly ReadOnlyMemory<ushort> labels;
+    private readonly LabelColors colors;
+    private readonly OverlayOptions options;
+
+    // The legend with what shines through it, and where it goes.
+    private readonly RgbImage? legend;
+    private readonly Window legendBox;
+
     /// <param name="image">The picture; it is not changed.</param>
     /// <param name="labels"><c>height * width</c> labels, or <see cref="MaskWriter.Ignored"/>, which keeps the plain picture.</param>
     /// <param name="names">The labels' names.</param>
     /// <param name="colors">The labels' colours.</param>
     /// <param name="options">What else to draw.</param>
-    public static RgbImage Draw(RgbImage image, ReadOnlySpan<int> labels, IReadOnlyList<string> names, LabelColors colors, OverlayOptions? options = null)
+    public Overlay(RgbImage image, ReadOnlyMemory<ushort> labels, IReadOnlyList<string> names, LabelColors colors, OverlayOptions? options = null)
     {
-        options ??= new();
+        (this.image, this.labels, this.colors, this.options) = (image, labels, colors, options ?? new());
         if (labels.Length != image.Width * image.Height)
         {
             throw new ArgumentException($"{image.Width} x {image.Height} pixels need as many labels, not {labels.Length}", nameof(labels));
         }
-        int[] pixels = new int[names.Count];
-        foreach (int label in labels)
+        MaskWriter.Check(labels.Span, names.Count);
+        if (!this.options.Legend)
         {
-            if (label < MaskWriter.Ignored || label >= names.Count)
-            {
-                throw new ArgumentOutOfRangeException(nameof(labels), label, $"there are {names.Count} labels");
-            }
-            if (label >= 0)
+            return;
+        }
+        int[] pixels = new int[names.Count];
+        foreach (ushort label in labels.Span)
+        {
+            if (label != MaskWriter.Ignored)
             {
                 pixels[label]++;
             }
         }
-        RgbImage result = new(image.Width, image.Height, (byte[])image.Pixels.Clone(), image.Name);
-        Blend(result, labels, colors, options.PlainLabel);
-        bool[] lines = Lines(labels, image.Width, image.Height);
-        if (options.Boundaries)
+        int[] listed =
+        [
+            .. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0 && label != this.options.PlainLabel).OrderByDescending(label => pixels[label]).ThenBy(label => label),
+        ];
+        (legend, legendBox) = DrawLegend(listed, names);
+    }
+
+    /// <summary>The whole overlay as a picture.</summary>
+    public static RgbImage Draw(RgbImage image, ReadOnlyMemory<ushort> labels, IReadOnlyList<string> names, LabelColors colors, OverlayOptions? options = null)
+    {
+        Overlay overlay = new(image, labels, names, colors, options);
+        RgbImage result = new(image.Width, image.Height, image.Name);
+        for (int y = 0; y < result.Height; y++)
         {
-            for (int i = 0; i < lines.Length; i++)
-            {
-                if (lines[i])
-                {
-                    Mix(result.Pixels.AsSpan(i * 3, 3), LineColor);
-                }
-            }
-        }
-        if (options.Legend)
-        {
-            int[] listed = [.. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0 && label != options.PlainLabel).OrderByDescending(label => pixels[label]).ThenBy(label => label)];
-            DrawLegend(result, listed, names, colors, lines);
+            overlay.FillRow(y, result.Row(y));
         }
         return result;
+    }
+
+    /// <summary>One row of the overlay, three bytes a pixel.</summary>
+    public void FillRow(int y, Span<byte> row)
+    {
+        FillPart(y, 0, row);
+        if (legend is not null && y >= legendBox.Top && y < legendBox.Top + legendBox.Height)
+        {
+            legend.Row(y - legendBox.Top).CopyTo(row[(3 * legendBox.Left)..]);
+        }
     }
 
     /// <summary>Fills the part of a rectangle that lies inside the picture.</summary>
     public static void Fill(RgbImage image, Window area, (byte R, byte G, byte B) color) => ForEachPixel(image, area, pixel =>
         (pixel[0], pixel[1], pixel[2]) = color);
 
-    private static void Blend(RgbImage image, ReadOnlySpan<int> labels, LabelColors colors, int? plain)
+    // Without the legend.
+    private void FillPart(int y, int left, Span<byte> row)
     {
-        for (int i = 0; i < labels.Length; i++)
+        image.Row(y).Slice(3 * left, row.Length).CopyTo(row);
+        ReadOnlySpan<ushort> all = labels.Span;
+        int at = y * image.Width + left;
+        for (int i = 0; i < row.Length; i += 3, at++)
         {
-            if (labels[i] >= 0 && labels[i] != plain)
+            ushort label = all[at];
+            if (label != MaskWriter.Ignored && label != options.PlainLabel)
             {
-                Mix(image.Pixels.AsSpan(i * 3, 3), colors[labels[i]]);
+                Mix(row.Slice(i, 3), colors[label]);
+            }
+            if (options.Boundaries && IsLine(all, at, left + i / 3, y))
+            {
+                Mix(row.Slice(i, 3), LineColor);
             }
         }
     }
@@ -92,21 +118,11 @@ internal static class Overlay
         pixel[2] = (byte)((pixel[2] + color.B) >> 1);
     }
 
-    /// <summary>Pixels whose right or lower neighbour has another label: lines one pixel wide.</summary>
-    private static bool[] Lines(ReadOnlySpan<int> labels, int width, int height)
-    {
-        bool[] lines = new bool[labels.Length];
-        for (int y = 0, i = 0; y < height; y++)
-        {
-            for (int x = 0; x < width; x++, i++)
-            {
-                lines[i] = (x + 1 < width && labels[i] != labels[i + 1]) || (y + 1 < height && labels[i] != labels[i + width]);
-            }
-        }
-        return lines;
-    }
+    /// <summary>Whether the pixel's right or lower neighbour has another label: lines one pixel wide.</summary>
+    private bool IsLine(ReadOnlySpan<ushort> all, int at, int x, int y)
+        => (x + 1 < image.Width && all[at] != all[at + 1]) || (y + 1 < image.Height && all[at] != all[at + image.Width]);
 
-    private static void DrawLegend(RgbImage image, int[] listed, IReadOnlyList<string> names, LabelColors colors, bool[] lines)
+    private (RgbImage?, Window) DrawLegend(int[] listed, IReadOnlyList<string> names)
     {
         // About 30 rows of text to the shorter side; below 600 pixels the font cannot get smaller.
         int scale = Math.Max(1, Math.Min(image.Width, image.Height) / 300);
@@ -116,7 +132,7 @@ internal static class Overlay
         int letters = ((image.Width * 3 / 5) - (3 * margin) - swatch) / (BitmapFont.Advance * scale);
         if (room < 1 || letters < 4 || listed.Length == 0)
         {
-            return;
+            return default;
         }
         List<(string Text, int Label)> rows = [.. listed.Take(listed.Length > room ? room - 1 : room).Select(label => (Shorten(names[label], letters), label))];
         if (rows.Count < listed.Length)
@@ -124,40 +140,49 @@ internal static class Overlay
             rows.Add((Shorten($"and {listed.Length - rows.Count} more", letters), -1));
         }
         int width = (3 * margin) + swatch + rows.Max(r => BitmapFont.Width(r.Text, scale));
-        Window box = QuietestCorner(image, width, (2 * margin) + (rows.Count * row) - scale, margin, lines);
-        ForEachPixel(image, box, pixel =>
+        Window box = QuietestCorner(width, (2 * margin) + (rows.Count * row) - scale, margin);
+        RgbImage part = new(box.Width, box.Height);
+        for (int y = 0; y < box.Height; y++)
         {
-            for (int c = 0; c < 3; c++)
-            {
-                pixel[c] = (byte)(pixel[c] / 5); // Dark enough for white text on any picture.
-            }
-        });
-        int top = box.Top + margin;
+            FillPart(box.Top + y, box.Left, part.Row(y));
+        }
+        foreach (ref byte sample in part.Pixels.AsSpan())
+        {
+            sample /= 5; // Dark enough for white text on any picture.
+        }
+        int top = margin;
         foreach ((string text, int label) in rows)
         {
             if (label >= 0)
             {
-                Fill(image, new(box.Left + margin, top, swatch, swatch - scale), colors[label]);
+                Fill(part, new(margin, top, swatch, swatch - scale), colors[label]);
             }
-            BitmapFont.Draw(image, text, box.Left + (2 * margin) + swatch, top, scale, TextColor);
+            BitmapFont.Draw(part, text, (2 * margin) + swatch, top, scale, TextColor);
             top += row;
         }
+        return (part, box);
     }
 
-    private static Window QuietestCorner(RgbImage image, int width, int height, int margin, bool[] lines)
+    private Window QuietestCorner(int width, int height, int margin)
     {
         int right = image.Width - width - margin, bottom = image.Height - height - margin;
         return new[] { (margin, margin), (right, margin), (margin, bottom), (right, bottom) }
             .Select(corner => new Window(corner.Item1, corner.Item2, width, height))
-            .MinBy(box =>
+            .MinBy(LinesIn);
+    }
+
+    private int LinesIn(Window box)
+    {
+        ReadOnlySpan<ushort> all = labels.Span;
+        int lines = 0;
+        for (int y = box.Top; y < box.Top + box.Height; y++)
+        {
+            for (int x = box.Left; x < box.Left + box.Width; x++)
             {
-                int hidden = 0;
-                for (int y = box.Top; y < box.Top + box.Height; y++)
-                {
-                    hidden += lines.AsSpan((y * image.Width) + box.Left, box.Width).Count(true);
-                }
-                return hidden;
-            });
+                lines += IsLine(all, y * image.Width + x, x, y) ? 1 : 0;
+            }
+        }
+        return lines;
     }
 
     private static string Shorten(string text, int letters) => text.Length <= letters ? text : text[..Math.Max(1, letters - 2)] + "..";

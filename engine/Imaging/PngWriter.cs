@@ -1,16 +1,24 @@
 using System.Buffers.Binary;
 using System.IO.Compression;
-using System.Runtime.InteropServices;
 
 namespace GroupViT.Native.Imaging;
 
-/// <summary>Writes PNG: indexed and grey of 8 bits, grey of 16 bits, RGB of 8 bits. The stream is left open.</summary>
+/// <summary>
+/// Writes PNG: indexed and grey of 8 bits, grey of 16 bits, RGB and RGBA of 8 bits; from rows that are made as they are written, so that a
+/// picture need not be whole in memory. The stream is left open.
+/// </summary>
 internal static class PngWriter
 {
     private const int ColorGray = 0;
     private const int ColorRgb = 2;
     private const int ColorPalette = 3;
-    private const int FastAbove = 6 << 20;
+    private const int ColorRgba = 6;
+
+    // Below, a photograph is packed as well as zlib can; above, quickly.
+    private const int FastAbove = 1 << 19;
+
+    /// <summary>Writes the samples of a row, all of them.</summary>
+    public delegate void RowFiller(int y, Span<byte> row);
 
     /// <summary>Writes an indexed picture.</summary>
     /// <param name="target">Where to.</param>
@@ -20,47 +28,74 @@ internal static class PngWriter
     /// <param name="palette">Red, green, blue for each entry, 1 to 256 entries; every index must be in it.</param>
     public static void WriteIndexed(Stream target, int width, int height, ReadOnlySpan<byte> indices, ReadOnlySpan<byte> palette)
     {
+        if (palette.Length is > 0 and < 768 && indices.ContainsAnyExceptInRange((byte)0, (byte)((palette.Length / 3) - 1)))
+        {
+            throw new ArgumentException($"an index is past the palette's {palette.Length / 3} colours", nameof(indices));
+        }
+        byte[] whole = Whole(indices, width, height, 1);
+        WriteIndexed(target, width, height, palette, (y, row) => whole.AsSpan(y * width, width).CopyTo(row));
+    }
+
+    /// <summary>Writes an indexed picture; every index must be in the palette.</summary>
+    public static void WriteIndexed(Stream target, int width, int height, ReadOnlySpan<byte> palette, RowFiller rows)
+    {
         if (palette.Length is 0 or > 768 || palette.Length % 3 != 0)
         {
             throw new ArgumentException($"a palette has 1 to 256 colours of three bytes, not {palette.Length} bytes", nameof(palette));
         }
-        if (palette.Length < 768 && indices.ContainsAnyExceptInRange((byte)0, (byte)((palette.Length / 3) - 1)))
-        {
-            throw new ArgumentException($"an index is past the palette's {palette.Length / 3} colours", nameof(indices));
-        }
-        Write(target, width, height, 8, ColorPalette, palette, indices);
+        Write(target, width, height, 8, ColorPalette, palette, rows);
     }
 
     /// <summary>Writes a grey picture of <c>height * width</c> samples.</summary>
-    public static void WriteGray8(Stream target, int width, int height, ReadOnlySpan<byte> samples) =>
-        Write(target, width, height, 8, ColorGray, [], samples);
-
-    /// <summary>Writes a grey picture of <c>height * width</c> samples of 16 bits.</summary>
-    public static void WriteGray16(Stream target, int width, int height, ReadOnlySpan<ushort> samples)
+    public static void WriteGray8(Stream target, int width, int height, ReadOnlySpan<byte> samples)
     {
-        if (!BitConverter.IsLittleEndian)
-        {
-            Write(target, width, height, 16, ColorGray, [], MemoryMarshal.AsBytes(samples));
-            return;
-        }
-        ushort[] bigEndian = new ushort[samples.Length];
-        BinaryPrimitives.ReverseEndianness(samples, bigEndian);
-        Write(target, width, height, 16, ColorGray, [], MemoryMarshal.AsBytes<ushort>(bigEndian));
+        byte[] whole = Whole(samples, width, height, 1);
+        WriteGray8(target, width, height, (y, row) => whole.AsSpan(y * width, width).CopyTo(row));
     }
 
-    public static void WriteRgb(Stream target, RgbImage image) =>
-        Write(target, image.Width, image.Height, 8, ColorRgb, [], image.Pixels);
+    /// <summary>Writes a grey picture.</summary>
+    public static void WriteGray8(Stream target, int width, int height, RowFiller rows) => Write(target, width, height, 8, ColorGray, [], rows);
 
-    private static void Write(Stream target, int width, int height, int depth, int color, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> samples)
+    /// <summary>Writes a grey picture of 16 bits; samples are big-endian.</summary>
+    public static void WriteGray16(Stream target, int width, int height, RowFiller rows) => Write(target, width, height, 16, ColorGray, [], rows);
+
+    /// <summary>Writes a grey picture of <c>height * width</c> samples of 16 bits.</summary>
+    public static void WriteGray16(Stream target, int width, int height, ReadOnlyMemory<ushort> samples)
+    {
+        if (samples.Length != (long)width * height)
+        {
+            throw new ArgumentException($"{width} x {height} pixels take as many samples, not {samples.Length}", nameof(samples));
+        }
+        WriteGray16(target, width, height, (y, row) =>
+        {
+            ReadOnlySpan<ushort> source = samples.Span.Slice(y * width, width);
+            for (int x = 0; x < source.Length; x++)
+            {
+                BinaryPrimitives.WriteUInt16BigEndian(row[(2 * x)..], source[x]);
+            }
+        });
+    }
+
+    public static void WriteRgb(Stream target, RgbImage image) => WriteRgb(target, image.Width, image.Height, (y, row) => image.Row(y).CopyTo(row));
+
+    /// <summary>Writes an RGB picture.</summary>
+    public static void WriteRgb(Stream target, int width, int height, RowFiller rows) => Write(target, width, height, 8, ColorRgb, [], rows);
+
+    /// <summary>Writes an RGB picture with alpha, not premultiplied.</summary>
+    public static void WriteRgba(Stream target, int width, int height, RowFiller rows) => Write(target, width, height, 8, ColorRgba, [], rows);
+
+    private static byte[] Whole(ReadOnlySpan<byte> samples, int width, int height, int pixelBytes)
+        => samples.Length == (long)width * height * pixelBytes
+            ? samples.ToArray()
+            : throw new ArgumentException($"{width} x {height} pixels take {(long)width * height * pixelBytes} bytes, not {samples.Length}", nameof(samples));
+
+    private static void Write(Stream target, int width, int height, int depth, int color, ReadOnlySpan<byte> palette, RowFiller rows)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
-        int pixelBytes = depth / 8 * (color == ColorRgb ? 3 : 1);
-        if (samples.Length != (long)width * height * pixelBytes)
-        {
-            throw new ArgumentException($"{width} x {height} pixels take {(long)width * height * pixelBytes} bytes, not {samples.Length}", nameof(samples));
-        }
+        bool photograph = color is ColorRgb or ColorRgba;
+        int pixelBytes = depth / 8 * (color == ColorRgb ? 3 : color == ColorRgba ? 4 : 1);
         target.Write(PngFile.Signature);
         Span<byte> header = stackalloc byte[13];
         BinaryPrimitives.WriteInt32BigEndian(header, width);
@@ -77,23 +112,23 @@ internal static class PngWriter
         {
             // A photograph of 12 megapixels took 1.5 s at the optimal level, longer than anything else done with it; at the fastest 0.6 s
             // and half as many bytes again. Small pictures and label maps are quick either way.
-            CompressionLevel level = color == ColorRgb && samples.Length > FastAbove ? CompressionLevel.Fastest : CompressionLevel.Optimal;
+            CompressionLevel level = photograph && (long)width * height * pixelBytes > FastAbove ? CompressionLevel.Fastest : CompressionLevel.Optimal;
             using ZLibStream zlib = new(buffered, level, leaveOpen: true);
-            WriteRows(zlib, width * pixelBytes, pixelBytes, color == ColorRgb, samples);
+            WriteRows(zlib, height, width * pixelBytes, pixelBytes, photograph, rows);
         }
         WriteChunk(target, "IEND"u8, []);
     }
 
     /// <summary>Photographs get, row by row, the filter with the smallest sum of magnitudes (PNG specification, 12.7); flat areas of labels none.</summary>
-    private static void WriteRows(ZLibStream zlib, int rowBytes, int pixelBytes, bool filter, ReadOnlySpan<byte> samples)
+    private static void WriteRows(ZLibStream zlib, int height, int rowBytes, int pixelBytes, bool filter, RowFiller rows)
     {
         byte[] best = new byte[rowBytes + 1], candidate = new byte[rowBytes + 1];
-        ReadOnlySpan<byte> above = new byte[rowBytes];
-        for (int at = 0; at < samples.Length; at += rowBytes)
+        byte[] row = new byte[rowBytes], above = new byte[rowBytes];
+        for (int y = 0; y < height; y++)
         {
-            ReadOnlySpan<byte> row = samples.Slice(at, rowBytes);
+            rows(y, row);
             best[0] = 0;
-            row.CopyTo(best.AsSpan(1));
+            row.CopyTo(best, 1);
             if (filter)
             {
                 long least = Magnitude(best);
@@ -108,7 +143,7 @@ internal static class PngWriter
                 }
             }
             zlib.Write(best);
-            above = row;
+            (row, above) = (above, row);
         }
     }
 
