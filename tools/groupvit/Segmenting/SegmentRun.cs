@@ -46,23 +46,29 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
         Queue<Task<SegmentOutcome[]>> running = [];
         try
         {
-            foreach (SegmentTask[] batch in tasks.Chunk(settings.Batch))
+            using IEnumerator<SegmentTask[]> batches = tasks.Chunk(settings.Batch).GetEnumerator();
+            // Asked for on a thread of its own: whoever sends pictures on a pipe may wait for an answer before the next.
+            Task<bool>? next = Next();
+            while (next is not null || running.Count > 0)
             {
-                while (running.Count == settings.Workers + Ahead || (running.TryPeek(out Task<SegmentOutcome[]>? first) && first.IsCompleted))
+                bool full = running.Count == settings.Workers + Ahead;
+                if (next is null || full || (running.Count > 0 && Task.WaitAny([running.Peek(), next], stop.Token) == 0))
                 {
                     Report(running.Dequeue());
+                    continue;
                 }
+                next.Wait(stop.Token);
+                if (!next.GetAwaiter().GetResult())
+                {
+                    next = null;
+                    continue;
+                }
+                SegmentTask[] batch = batches.Current;
                 running.Enqueue(Task.Run(() => Segment(batch, stop.Token), CancellationToken.None));
-                // Who sends pictures one after another on a pipe may wait for the answer before the next.
-                if (settings.Interactive)
-                {
-                    Report(running.Dequeue());
-                }
+                next = Next();
             }
-            while (running.Count > 0)
-            {
-                Report(running.Dequeue());
-            }
+
+            Task<bool> Next() => Task.Factory.StartNew(batches.MoveNext, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         finally
         {
