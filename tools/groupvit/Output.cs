@@ -1,4 +1,6 @@
 using System.CommandLine;
+using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
@@ -135,7 +137,13 @@ internal sealed class Output
             .Start(context =>
             {
                 ProgressTask task = context.AddTask(Markup.Escape(what), maxValue: count);
-                return work(() => task.Increment(1));
+                long start = Stopwatch.GetTimestamp();
+                return work(() =>
+                {
+                    task.Increment(1);
+                    double rate = task.Value / Stopwatch.GetElapsedTime(start).TotalSeconds;
+                    task.Description = Markup.Escape(string.Create(CultureInfo.InvariantCulture, $"{what} {rate:0.0}/s"));
+                });
             });
     }
 
