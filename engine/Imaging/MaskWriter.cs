@@ -4,7 +4,7 @@ namespace GroupViT.Native.Imaging;
 internal static class MaskWriter
 {
     /// <summary>A pixel without a label in a label map in memory; 255 (65535 in 16 bits) in the file.</summary>
-    public const int Ignored = -1;
+    public const ushort Ignored = SegmentationResult.Unlabelled;
 
     /// <summary>The most labels an 8-bit mask can tell apart beside <see cref="Ignored"/>.</summary>
     public const int MaxLabels8 = 255;
@@ -12,38 +12,34 @@ internal static class MaskWriter
     /// <summary>The most labels a 16-bit mask can tell apart beside <see cref="Ignored"/>.</summary>
     public const int MaxLabels16 = 65535;
 
-    /// <summary>Writes a label map.</summary>
+    /// <summary>Writes a label map, row by row.</summary>
     /// <param name="target">Where to; left open.</param>
     /// <param name="width">Pixels in a row.</param>
     /// <param name="height">Rows.</param>
     /// <param name="labels"><c>height * width</c> labels from 0 to <paramref name="labelCount"/> - 1, or <see cref="Ignored"/>.</param>
     /// <param name="labelCount">How many labels there are, which decides the kind of file.</param>
     /// <param name="colors">The labels' colours, for 8-bit masks.</param>
-    public static void Write(Stream target, int width, int height, ReadOnlySpan<int> labels, int labelCount, LabelColors colors)
+    public static void Write(Stream target, int width, int height, ReadOnlyMemory<ushort> labels, int labelCount, LabelColors colors)
     {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(labelCount);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(labelCount, MaxLabels16);
-        foreach (int label in labels)
+        if (labels.Length != (long)width * height)
         {
-            if (label < Ignored || label >= labelCount)
+            throw new ArgumentException($"{width} x {height} pixels need as many labels, not {labels.Length}", nameof(labels));
+        }
+        foreach (ushort label in labels.Span)
+        {
+            if (label >= labelCount && label != Ignored)
             {
                 throw new ArgumentOutOfRangeException(nameof(labels), label, $"labels are 0 to {labelCount - 1}, or {Ignored} for none");
             }
         }
         if (labelCount > MaxLabels8)
         {
-            ushort[] samples = new ushort[labels.Length];
-            for (int i = 0; i < samples.Length; i++)
-            {
-                samples[i] = (ushort)labels[i]; // -1 becomes 65535.
-            }
-            PngWriter.WriteGray16(target, width, height, samples);
+            PngWriter.WriteGray16(target, width, height, labels.Span);
             return;
-        }
-        byte[] indices = new byte[labels.Length];
-        for (int i = 0; i < indices.Length; i++)
-        {
-            indices[i] = (byte)labels[i]; // -1 becomes 255.
         }
         // All 256 entries, so that 255 is in the palette too: white, as "no label" is drawn by the VOC tools.
         Span<byte> palette = stackalloc byte[768];
@@ -53,6 +49,15 @@ internal static class MaskWriter
             (palette[3 * label], palette[(3 * label) + 1], palette[(3 * label) + 2]) = colors[label];
         }
         palette[(3 * 255)..].Fill(255);
-        PngWriter.WriteIndexed(target, width, height, indices, palette);
+        PngWriter.WriteRows(target, width, height, PngColorType.Palette, Row, palette);
+
+        void Row(int y, Span<byte> row)
+        {
+            ReadOnlySpan<ushort> source = labels.Span.Slice(y * width, width);
+            for (int x = 0; x < row.Length; x++)
+            {
+                row[x] = (byte)source[x]; // 65535 becomes 255.
+            }
+        }
     }
 }

@@ -4,12 +4,15 @@ using System.Runtime.InteropServices;
 
 namespace GroupViT.Native.Imaging;
 
-/// <summary>Writes PNG: indexed and grey of 8 bits, grey of 16 bits, RGB of 8 bits. The stream is left open.</summary>
+/// <summary>Fills the bytes of one row of a picture that is being written; rows are asked for once each, from the top.</summary>
+internal delegate void RowSource(int y, Span<byte> row);
+
+/// <summary>
+/// Writes PNG: indexed and grey of 8 bits, grey of 16 bits, RGB and RGBA of 8 bits. Rows go to the stream as they are made, so that a picture
+/// of any size takes a few rows of memory. The stream is left open.
+/// </summary>
 internal static class PngWriter
 {
-    private const int ColorGray = 0;
-    private const int ColorRgb = 2;
-    private const int ColorPalette = 3;
     private const int FastAbove = 6 << 20;
 
     /// <summary>Writes an indexed picture.</summary>
@@ -20,46 +23,53 @@ internal static class PngWriter
     /// <param name="palette">Red, green, blue for each entry, 1 to 256 entries; every index must be in it.</param>
     public static void WriteIndexed(Stream target, int width, int height, ReadOnlySpan<byte> indices, ReadOnlySpan<byte> palette)
     {
-        if (palette.Length is 0 or > 768 || palette.Length % 3 != 0)
-        {
-            throw new ArgumentException($"a palette has 1 to 256 colours of three bytes, not {palette.Length} bytes", nameof(palette));
-        }
-        if (palette.Length < 768 && indices.ContainsAnyExceptInRange((byte)0, (byte)((palette.Length / 3) - 1)))
+        if (palette.Length is > 0 and < 768 && palette.Length % 3 == 0 && indices.ContainsAnyExceptInRange((byte)0, (byte)((palette.Length / 3) - 1)))
         {
             throw new ArgumentException($"an index is past the palette's {palette.Length / 3} colours", nameof(indices));
         }
-        Write(target, width, height, 8, ColorPalette, palette, indices);
+        Write(target, width, height, 8, PngColorType.Palette, palette, indices, null);
     }
 
     /// <summary>Writes a grey picture of <c>height * width</c> samples.</summary>
     public static void WriteGray8(Stream target, int width, int height, ReadOnlySpan<byte> samples) =>
-        Write(target, width, height, 8, ColorGray, [], samples);
+        Write(target, width, height, 8, PngColorType.Gray, [], samples, null);
 
     /// <summary>Writes a grey picture of <c>height * width</c> samples of 16 bits.</summary>
-    public static void WriteGray16(Stream target, int width, int height, ReadOnlySpan<ushort> samples)
-    {
-        if (!BitConverter.IsLittleEndian)
-        {
-            Write(target, width, height, 16, ColorGray, [], MemoryMarshal.AsBytes(samples));
-            return;
-        }
-        ushort[] bigEndian = new ushort[samples.Length];
-        BinaryPrimitives.ReverseEndianness(samples, bigEndian);
-        Write(target, width, height, 16, ColorGray, [], MemoryMarshal.AsBytes<ushort>(bigEndian));
-    }
+    public static void WriteGray16(Stream target, int width, int height, ReadOnlySpan<ushort> samples) =>
+        Write(target, width, height, 16, PngColorType.Gray, [], MemoryMarshal.AsBytes(samples), null);
 
     public static void WriteRgb(Stream target, RgbImage image) =>
-        Write(target, image.Width, image.Height, 8, ColorRgb, [], image.Pixels);
+        Write(target, image.Width, image.Height, 8, PngColorType.Rgb, [], image.Pixels, null);
 
-    private static void Write(Stream target, int width, int height, int depth, int color, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> samples)
+    /// <summary>Writes a picture whose rows are made one after the other.</summary>
+    /// <param name="target">Where to.</param>
+    /// <param name="width">Pixels in a row.</param>
+    /// <param name="height">Rows.</param>
+    /// <param name="color">What a pixel is made of, in samples of 8 bits: grey, RGB, RGBA or an index.</param>
+    /// <param name="rows">Fills the bytes of a row.</param>
+    /// <param name="palette">Red, green, blue for each entry of an indexed picture, which must hold every index; else empty.</param>
+    public static void WriteRows(Stream target, int width, int height, PngColorType color, RowSource rows, ReadOnlySpan<byte> palette = default)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        Write(target, width, height, 8, color, palette, [], rows);
+    }
+
+    // Rows come from the samples, or from the source if there is one.
+    private static void Write(Stream target, int width, int height, int depth, PngColorType color, ReadOnlySpan<byte> palette, ReadOnlySpan<byte> samples, RowSource? source)
     {
         ArgumentNullException.ThrowIfNull(target);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(width);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(height);
-        int pixelBytes = depth / 8 * (color == ColorRgb ? 3 : 1);
-        if (samples.Length != (long)width * height * pixelBytes)
+        if (color == PngColorType.Palette && (palette.Length is 0 or > 768 || palette.Length % 3 != 0))
         {
-            throw new ArgumentException($"{width} x {height} pixels take {(long)width * height * pixelBytes} bytes, not {samples.Length}", nameof(samples));
+            throw new ArgumentException($"a palette has 1 to 256 colours of three bytes, not {palette.Length} bytes", nameof(palette));
+        }
+        int pixelBytes = depth / 8 * Channels(color);
+        int rowBytes = checked(width * pixelBytes);
+        long bytes = (long)rowBytes * height;
+        if (source is null && samples.Length != bytes)
+        {
+            throw new ArgumentException($"{width} x {height} pixels take {bytes} bytes, not {samples.Length}", nameof(samples));
         }
         target.Write(PngFile.Signature);
         Span<byte> header = stackalloc byte[13];
@@ -69,91 +79,48 @@ internal static class PngWriter
         header[9] = (byte)color;
         header[10..].Clear(); // Deflate, the five filters, no interlace.
         WriteChunk(target, "IHDR"u8, header);
-        if (palette.Length > 0)
+        if (color == PngColorType.Palette)
         {
             WriteChunk(target, "PLTE"u8, palette);
         }
         using (BufferedStream buffered = new(new DataStream(target), 1 << 16))
         {
+            // Photographs are filtered, flat areas of labels are not.
+            PngFilters? filters = pixelBytes > 2 ? new(rowBytes, pixelBytes) : null;
             // A photograph of 12 megapixels took 1.5 s at the optimal level, longer than anything else done with it; at the fastest 0.6 s
             // and half as many bytes again. Small pictures and label maps are quick either way.
-            CompressionLevel level = color == ColorRgb && samples.Length > FastAbove ? CompressionLevel.Fastest : CompressionLevel.Optimal;
+            CompressionLevel level = filters is not null && bytes > FastAbove ? CompressionLevel.Fastest : CompressionLevel.Optimal;
             using ZLibStream zlib = new(buffered, level, leaveOpen: true);
-            WriteRows(zlib, width * pixelBytes, pixelBytes, color == ColorRgb, samples);
+            byte[] row = new byte[rowBytes + 1];
+            for (int y = 0; y < height; y++)
+            {
+                Span<byte> pixels = row.AsSpan(1);
+                if (source is not null)
+                {
+                    source(y, pixels);
+                }
+                else
+                {
+                    samples.Slice(y * rowBytes, rowBytes).CopyTo(pixels);
+                }
+                if (depth == 16 && BitConverter.IsLittleEndian)
+                {
+                    Span<ushort> words = MemoryMarshal.Cast<byte, ushort>(pixels);
+                    BinaryPrimitives.ReverseEndianness(words, words);
+                }
+                zlib.Write(filters is null ? row : filters.Apply(pixels));
+            }
         }
         WriteChunk(target, "IEND"u8, []);
     }
 
-    /// <summary>Photographs get, row by row, the filter with the smallest sum of magnitudes (PNG specification, 12.7); flat areas of labels none.</summary>
-    private static void WriteRows(ZLibStream zlib, int rowBytes, int pixelBytes, bool filter, ReadOnlySpan<byte> samples)
+    private static int Channels(PngColorType color) => color switch
     {
-        byte[] best = new byte[rowBytes + 1], candidate = new byte[rowBytes + 1];
-        ReadOnlySpan<byte> above = new byte[rowBytes];
-        for (int at = 0; at < samples.Length; at += rowBytes)
-        {
-            ReadOnlySpan<byte> row = samples.Slice(at, rowBytes);
-            best[0] = 0;
-            row.CopyTo(best.AsSpan(1));
-            if (filter)
-            {
-                long least = Magnitude(best);
-                foreach (byte kind in (ReadOnlySpan<byte>)[1, 2, 4])
-                {
-                    Filter(kind, row, above, pixelBytes, candidate);
-                    long sum = Magnitude(candidate);
-                    if (sum < least)
-                    {
-                        (least, best, candidate) = (sum, candidate, best);
-                    }
-                }
-            }
-            zlib.Write(best);
-            above = row;
-        }
-    }
-
-    private static void Filter(byte kind, ReadOnlySpan<byte> row, ReadOnlySpan<byte> above, int step, byte[] target)
-    {
-        target[0] = kind;
-        Span<byte> filtered = target.AsSpan(1, row.Length);
-        above = above[..row.Length];
-        switch (kind)
-        {
-            case 1:
-                row[..step].CopyTo(filtered);
-                for (int i = step; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - row[i - step]);
-                }
-                break;
-            case 2:
-                for (int i = 0; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - above[i]);
-                }
-                break;
-            default:
-                for (int i = 0; i < step; i++)
-                {
-                    filtered[i] = (byte)(row[i] - above[i]);
-                }
-                for (int i = step; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - PngScanlines.Paeth(row[i - step], above[i], above[i - step]));
-                }
-                break;
-        }
-    }
-
-    private static long Magnitude(byte[] row)
-    {
-        long sum = 0;
-        for (int i = 1; i < row.Length; i++)
-        {
-            sum += Math.Abs((int)(sbyte)row[i]);
-        }
-        return sum;
-    }
+        PngColorType.Gray or PngColorType.Palette => 1,
+        PngColorType.Rgb => 3,
+        PngColorType.Rgba => 4,
+        _ => throw new ArgumentOutOfRangeException(nameof(color), color, "grey and alpha together are not written"),
+    };
 
     private static void WriteChunk(Stream target, ReadOnlySpan<byte> type, ReadOnlySpan<byte> data)
     {

@@ -11,10 +11,10 @@ internal sealed class OverlayTests
     {
         RgbImage image = new(3, 1, [101, 0, 255, 101, 0, 255, 101, 0, 255]);
         LabelColors colors = LabelColors.From([(10, 255, 0), (200, 1, 2)]);
-        RgbImage overlay = Overlay.Draw(image, [0, 1, MaskWriter.Ignored], ["a", "b"], colors, Bare);
+        RgbImage overlay = Overlay.Draw(image, (ushort[])[0, 1, MaskWriter.Ignored], ["a", "b"], colors, Bare);
         Assert.That(overlay.Pixels, Is.EqualTo(new byte[] { 55, 127, 127, 150, 0, 128, 101, 0, 255 }));
         Assert.That(image.Pixels[0], Is.EqualTo(101), "the picture itself is not changed");
-        RgbImage plain = Overlay.Draw(image, [0, 1, 0], ["background", "b"], colors, Bare with { PlainLabel = 0 });
+        RgbImage plain = Overlay.Draw(image, (ushort[])[0, 1, 0], ["background", "b"], colors, Bare with { PlainLabel = 0 });
         Assert.That(plain.Pixels, Is.EqualTo(new byte[] { 101, 0, 255, 150, 0, 128, 101, 0, 255 }));
     }
 
@@ -22,7 +22,7 @@ internal sealed class OverlayTests
     public void Lines_are_drawn_where_labels_meet_and_nowhere_else()
     {
         RgbImage image = new(4, 2, new byte[24]);
-        int[] labels = [0, 0, 1, 1, 0, 0, 0, 0];
+        ushort[] labels = [0, 0, 1, 1, 0, 0, 0, 0];
         byte[] without = Overlay.Draw(image, labels, ["a", "b"], LabelColors.Default, Bare).Pixels;
         byte[] with = Overlay.Draw(image, labels, ["a", "b"], LabelColors.Default, Bare with { Boundaries = true }).Pixels;
         Assert.That(Enumerable.Range(0, 8).Where(i => with[3 * i] != without[3 * i]), Is.EqualTo<int[]>([1, 2, 3]));
@@ -34,7 +34,7 @@ internal sealed class OverlayTests
         foreach ((int width, int height, bool drawn) in new[] { (200, 150, true), (1600, 1200, true), (24, 24, false), (1, 1, false), (4000, 8, false) })
         {
             RgbImage image = new(width, height, [.. Enumerable.Repeat((byte)255, width * height * 3)]);
-            int[] labels = new int[width * height];
+            ushort[] labels = new ushort[width * height];
             byte[] without = Overlay.Draw(image, labels, ["a label"], LabelColors.Default, Bare).Pixels;
             byte[] with = Overlay.Draw(image, labels, ["a label"], LabelColors.Default, Bare with { Legend = true }).Pixels;
             Assert.That(with.AsSpan().SequenceEqual(without), Is.EqualTo(!drawn), $"{width}x{height}");
@@ -45,7 +45,7 @@ internal sealed class OverlayTests
     public void Many_and_long_and_foreign_names_do_not_break_the_legend()
     {
         RgbImage image = new(120, 90, new byte[120 * 90 * 3]);
-        int[] labels = [.. Enumerable.Range(0, 120 * 90).Select(i => i % 300)];
+        ushort[] labels = [.. Enumerable.Range(0, 120 * 90).Select(i => (ushort)(i % 300))];
         string[] names = [.. Enumerable.Range(0, 300).Select(i => i == 0 ? "" : i == 1 ? "猫と犬" : $"a very long name of a label, number {i}")];
         Assert.That(Overlay.Draw(image, labels, names, LabelColors.Default).Pixels, Has.Length.EqualTo(image.Pixels.Length));
     }
@@ -54,9 +54,9 @@ internal sealed class OverlayTests
     public void Label_maps_that_do_not_fit_are_refused()
     {
         RgbImage image = new(2, 1, new byte[6]);
-        Assert.That(() => Overlay.Draw(image, [0], ["a"], LabelColors.Default), Throws.ArgumentException);
-        Assert.That(() => Overlay.Draw(image, [0, 1], ["a"], LabelColors.Default), Throws.InstanceOf<ArgumentException>());
-        Assert.That(() => Overlay.Draw(image, [0, -2], ["a"], LabelColors.Default), Throws.InstanceOf<ArgumentException>());
+        Assert.That(() => Overlay.Draw(image, (ushort[])[0], ["a"], LabelColors.Default), Throws.ArgumentException);
+        Assert.That(() => Overlay.Draw(image, (ushort[])[0, 1], ["a"], LabelColors.Default), Throws.InstanceOf<ArgumentException>());
+        Assert.That(() => Overlay.Draw(image, (ushort[])[0, 65534], ["a"], LabelColors.Default), Throws.InstanceOf<ArgumentException>());
     }
 
     [Test]

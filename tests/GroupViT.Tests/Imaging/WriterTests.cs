@@ -45,7 +45,7 @@ internal sealed class WriterTests
     [Test]
     public void A_mask_of_few_labels_is_indexed_with_255_for_none()
     {
-        byte[] file = Written(s => MaskWriter.Write(s, 4, 1, [0, 254, MaskWriter.Ignored, 7], 255, LabelColors.Default));
+        byte[] file = Written(s => MaskWriter.Write(s, 4, 1, (ushort[])[0, 254, MaskWriter.Ignored, 7], 255, LabelColors.Default));
         Assert.That(PngDecoder.DecodeLabels(file, "made").Labels, Is.EqualTo<int[]>([0, 254, 255, 7]));
         RgbImage shown = ImageDecoder.Decode(file);
         (byte r, byte g, byte b) = LabelColors.Default[7];
@@ -56,7 +56,7 @@ internal sealed class WriterTests
     [Test]
     public void A_mask_of_many_labels_is_16_bit_grey_with_65535_for_none()
     {
-        byte[] file = Written(s => MaskWriter.Write(s, 4, 1, [0, 255, MaskWriter.Ignored, 65534], 65535, LabelColors.Default));
+        byte[] file = Written(s => MaskWriter.Write(s, 4, 1, (ushort[])[0, 255, MaskWriter.Ignored, 65534], 65535, LabelColors.Default));
         Assert.That(PngDecoder.DecodeLabels(file, "made").Labels, Is.EqualTo<int[]>([0, 255, 65535, 65534]));
     }
 
@@ -68,9 +68,9 @@ internal sealed class WriterTests
         Assert.That(() => PngWriter.WriteGray8(stream, 0, 2, []), Throws.InstanceOf<ArgumentException>());
         Assert.That(() => PngWriter.WriteIndexed(stream, 1, 1, [0], []), Throws.ArgumentException);
         Assert.That(() => PngWriter.WriteIndexed(stream, 1, 1, [2], new byte[6]), Throws.ArgumentException.With.Message.Contains("past the palette"));
-        Assert.That(() => MaskWriter.Write(stream, 1, 1, [3], 3, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
-        Assert.That(() => MaskWriter.Write(stream, 1, 1, [-2], 3, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
-        Assert.That(() => MaskWriter.Write(stream, 1, 1, [0], 65536, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
+        Assert.That(() => MaskWriter.Write(stream, 1, 1, (ushort[])[3], 3, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
+        Assert.That(() => MaskWriter.Write(stream, 1, 1, (ushort[])[65534], 3, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
+        Assert.That(() => MaskWriter.Write(stream, 1, 1, (ushort[])[0], 65536, LabelColors.Default), Throws.InstanceOf<ArgumentException>());
         Assert.That(stream.Length, Is.Zero);
     }
 

@@ -120,17 +120,11 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
     private SegmentOutcome Write(SegmentTask task, Picture picture, SegmentationResult result, SegmentTimes times, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
-        int[] labels = new int[result.Mask.Length];
-        ReadOnlySpan<ushort> mask = result.Mask.Span;
-        for (int i = 0; i < labels.Length; i++)
-        {
-            labels[i] = mask[i] == SegmentationResult.Unlabelled ? MaskWriter.Ignored : mask[i];
-        }
-        RgbImage overlay = Overlay.Draw(picture.Image, labels, bank.Labels, colors, new OverlayOptions { PlainLabel = bank.HasBackground ? 0 : null });
+        RgbImage overlay = Overlay.Draw(picture.Image, result.Mask, bank.Labels, colors, new OverlayOptions { PlainLabel = bank.HasBackground ? 0 : null });
         List<string> files =
         [
             folder.Write($"{task.Name}.overlay.png", Png(stream => PngWriter.WriteRgb(stream, overlay)), cancellation),
-            folder.Write($"{task.Name}.mask.png", Png(stream => MaskWriter.Write(stream, result.Width, result.Height, labels, bank.Labels.Count, colors)), cancellation),
+            folder.Write($"{task.Name}.mask.png", Png(stream => MaskWriter.Write(stream, result.Width, result.Height, result.Mask, bank.Labels.Count, colors)), cancellation),
         ];
         double write = Milliseconds(start);
         times = times with { Write = write, Total = times.Decode + times.Prepare + times.Encode + times.Label + write };
