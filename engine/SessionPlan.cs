@@ -30,12 +30,12 @@ internal sealed class SessionPlan
         Image = MemoryPlan.For(ImageGraph(options.MaxBatch, height, width).Graph);
         Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
         int groups = model.Config.Vision.NumOutputGroups[^2];
-        HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false).Graph);
+        HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false, logits: false).Graph);
         (int softPatches, int softPixels) = SoftSize();
         // Only the counts matter; sides have a limit of their own.
         int softRows = (int)Math.Ceiling(Math.Sqrt(softPixels));
         int gridRows = (int)Math.Ceiling(Math.Sqrt(softPatches));
-        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridRows, gridRows, softRows, softRows, options.MaxLabels, soft: true).Graph);
+        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridRows, gridRows, softRows, softRows, options.MaxLabels, soft: true, logits: true).Graph);
         ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
     }
 
@@ -118,7 +118,7 @@ internal sealed class SessionPlan
             Measure(worker, ImageGraph(batch, GridHeight * patch, GridWidth * patch).Graph);
         }
         int groups = model.Config.Vision.NumOutputGroups[^2];
-        Measure(worker, new LabelGraph(groups, GridHeight, GridWidth, GridHeight * patch, GridWidth * patch, options.MaxLabels, soft: false).Graph);
+        Measure(worker, new LabelGraph(groups, GridHeight, GridWidth, GridHeight * patch, GridWidth * patch, options.MaxLabels, soft: false, logits: false).Graph);
         long imageWeights = constants.Bytes;
         Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
         return new MemoryEstimate(
@@ -138,7 +138,15 @@ internal sealed class SessionPlan
 /// <summary>From maps at patch resolution and a table of scores to labels, a band of a picture at a time (spec F.1, F.2).</summary>
 internal sealed class LabelGraph
 {
-    public LabelGraph(int groups, int gridHeight, int gridWidth, int height, int width, int labels, bool soft)
+    /// <param name="groups">Final groups.</param>
+    /// <param name="gridHeight">Rows of patches.</param>
+    /// <param name="gridWidth">Patches in a row.</param>
+    /// <param name="height">Rows of the network's input.</param>
+    /// <param name="width">Pixels in a row of it.</param>
+    /// <param name="labels">Columns of the table.</param>
+    /// <param name="soft">Whether groups are mixed, or each pixel belongs to one.</param>
+    /// <param name="logits">Whether the table holds logits (preset transformers), whose softmax is a pixel's score.</param>
+    public LabelGraph(int groups, int gridHeight, int gridWidth, int height, int width, int labels, bool soft, bool logits)
     {
         Graph = new Graph();
         Maps = Graph.Input(Tensor.Float("maps", 1, groups, gridHeight * gridWidth));
@@ -146,8 +154,13 @@ internal sealed class LabelGraph
         Geometry = Graph.Input(Tensor.Int("geometry", 1, 1, 4));
         Labels = Tensor.Int("labels", 1, 1, SessionPlan.BandPixels);
         Scores = Tensor.Float("scores", 1, 1, SessionPlan.BandPixels);
-        PixelLabels labelling = new(Table, Geometry, Labels, Scores, height, width) { SoftmaxScore = soft };
-        if (soft)
+        PixelLabels labelling = new(Table, Geometry, Labels, Scores, height, width) { SoftmaxScore = logits };
+        if (soft && !logits)
+        {
+            Graph.Add(labelling with { Maps = Maps, Height = gridHeight, Width = gridWidth });
+            Graph.Output("maps", Maps);
+        }
+        else if (soft)
         {
             Tensor resampled = Tensor.Float("resampled maps", 1, groups, height * width);
             Graph.Add(new ResampleBilinear(Maps, resampled, gridHeight, gridWidth, height, width));
@@ -170,6 +183,9 @@ internal sealed class LabelGraph
     public Graph Graph { get; }
 
     public Tensor Maps { get; }
+
+    /// <summary>Steps before it are the same for all bands of a picture.</summary>
+    public int FirstOfBand => Graph.Operations.Count - 1;
 
     public Tensor Table { get; }
 

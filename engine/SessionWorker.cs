@@ -79,10 +79,10 @@ internal sealed class SessionWorker : IDisposable
 
     /// <summary>Temperature of the picture-text logits: Hugging Face's as stored, the authors' at most 100 (spec B.4).</summary>
     /// <exception cref="NumericalException">It is too large for a score in float32.</exception>
-    public double Temperature(SegmentationPreset preset)
-        => preset == SegmentationPreset.Nvlabs ? Math.Min(temperature, 100)
+    public double Temperature(SegmentationPreset preset, double? given = null)
+        => given ?? (preset == SegmentationPreset.Nvlabs ? Math.Min(temperature, 100)
             : temperature <= MaxTemperature ? temperature
-            : throw new NumericalException($"the temperature exp(logit_scale) is {temperature}: scores of preset transformers would not be finite; preset nvlabs holds it to 100");
+            : throw new NumericalException($"the temperature exp(logit_scale) is {temperature}: scores of preset transformers would not be finite; preset nvlabs holds it to 100"));
 
     public InputShape Shape(RgbImage image, InputWay way, int shortSide) => preparation.Shape(image, way, shortSide);
 
@@ -179,21 +179,21 @@ internal sealed class SessionWorker : IDisposable
         ReadOnlySpan<float> embedding, ReadOnlySpan<float> groupEmbeddings, ReadOnlySpan<float> maps, InputShape shape, int pictureWidth,
         LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
     {
-        bool soft = rules.Preset == SegmentationPreset.Transformers;
+        bool logits = rules.Preset == SegmentationPreset.Transformers;
         int labels = bank.Labels.Count;
         // An encoding may come from a session with a larger maximum.
         (int gridWidth, int gridHeight) = Grid(shape);
         CheckSize(shape, gridWidth, gridHeight, 1);
         EffectiveThreshold = double.NaN;
-        if (soft)
+        if (logits)
         {
-            table.MakeTransformers(groupEmbeddings, bank, Temperature(rules.Preset));
+            table.MakeTransformers(groupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature));
         }
         else
         {
-            EffectiveThreshold = table.MakeNvlabs(embedding, groupEmbeddings, bank, Temperature(rules.Preset), rules);
+            EffectiveThreshold = table.MakeNvlabs(embedding, groupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature), rules);
         }
-        Prepared prepared = LabelProgram(shape, labels, soft);
+        Prepared prepared = LabelProgram(shape, labels, rules.IsSoft, logits);
         LabelGraph graph = prepared.Labels!;
         prepared.Program.Upload(graph.Maps, maps);
         prepared.Program.Upload(graph.Table, table.Values(labels));
@@ -210,7 +210,7 @@ internal sealed class SessionWorker : IDisposable
             geometry[2] = row;
             geometry[3] = rows;
             prepared.Program.Upload<int>(graph.Geometry, geometry);
-            prepared.Program.Run(row == 0 ? 0 : 1, cancellation);
+            prepared.Program.Run(row == 0 ? 0 : graph.FirstOfBand, cancellation);
             Span<int> bandLabel = bandLabels.AsSpan(0, rows * region.Width);
             Span<float> bandScore = bandScores.AsSpan(0, rows * region.Width);
             prepared.Program.Download(graph.Labels, bandLabel);
@@ -234,25 +234,41 @@ internal sealed class SessionWorker : IDisposable
         EffectiveThreshold = double.NaN;
         foreach (EncodedWindow window in windows)
         {
-            double threshold = table.MakeNvlabs(window.Embedding, window.GroupEmbeddings, bank, Temperature(rules.Preset), rules);
+            double threshold = table.MakeNvlabs(window.Embedding, window.GroupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature), rules);
             EffectiveThreshold = threshold >= EffectiveThreshold ? EffectiveThreshold : threshold;
-            InputShape shape = ShapeOf(window.Area);
-            (int gridWidth, int gridHeight) = Grid(shape);
-            CheckSize(shape, gridWidth, gridHeight, 1);
-            ProgramKey key = new(ProgramKind.Groups, shape.Height, shape.Width, 0);
-            Prepared prepared = Find(key) ?? Add(key, CreateGroups(shape));
-            GroupGraph graph = prepared.Groups!;
-            int count = shape.Width * shape.Height;
-            if (windowGroups.Length < count)
-            {
-                windowGroups = new int[count];
-            }
-            prepared.Program.Upload<float>(graph.Maps, window.Maps);
-            prepared.Program.Run(cancellation: cancellation);
-            prepared.Program.Download(graph.PixelGroups, windowGroups.AsSpan(0, count));
-            canvas.Add(window.Area, windowGroups.AsSpan(0, count), table.Exact(labels));
+            canvas.Add(window.Area, GroupsOf(window.Maps, ShapeOf(window.Area), cancellation), table.Exact(labels));
         }
         canvas.Label(picture.Width, picture.Height, mask, counts, sums, cancellation);
+    }
+
+    /// <summary>How many pixels of an input belong to each group.</summary>
+    public long[] GroupAreas(ReadOnlySpan<float> maps, InputShape shape, CancellationToken cancellation)
+    {
+        long[] areas = new long[GroupCount];
+        foreach (int group in GroupsOf(maps, shape, cancellation))
+        {
+            areas[group]++;
+        }
+        return areas;
+    }
+
+    // The group of every pixel of an input; valid until the next call.
+    private ReadOnlySpan<int> GroupsOf(ReadOnlySpan<float> maps, InputShape shape, CancellationToken cancellation)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
+        CheckSize(shape, gridWidth, gridHeight, 1);
+        ProgramKey key = new(ProgramKind.Groups, shape.Height, shape.Width, 0);
+        Prepared prepared = Find(key) ?? Add(key, CreateGroups(shape));
+        GroupGraph graph = prepared.Groups!;
+        int count = shape.Width * shape.Height;
+        if (windowGroups.Length < count)
+        {
+            windowGroups = new int[count];
+        }
+        prepared.Program.Upload(graph.Maps, maps);
+        prepared.Program.Run(cancellation: cancellation);
+        prepared.Program.Download(graph.PixelGroups, windowGroups.AsSpan(0, count));
+        return windowGroups.AsSpan(0, count);
     }
 
     // Labels come in runs, which are found and written by vectors.
@@ -330,12 +346,12 @@ internal sealed class SessionWorker : IDisposable
         return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Text))) { Text = features };
     }
 
-    private Prepared CreateLabels(InputShape shape, int labels, bool soft)
+    private Prepared CreateLabels(InputShape shape, int labels, bool soft, bool logits)
     {
         MakeRoom();
         (int gridWidth, int gridHeight) = Grid(shape);
-        LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft);
-        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, soft ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
+        LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft, logits);
+        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, logits ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
     }
 
     private Prepared CreateGroups(InputShape shape)
@@ -346,10 +362,17 @@ internal sealed class SessionWorker : IDisposable
         return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, plan.HardLabels))) { Groups = graph };
     }
 
-    private Prepared LabelProgram(InputShape shape, int labels, bool soft)
+    private Prepared LabelProgram(InputShape shape, int labels, bool soft, bool logits)
     {
-        ProgramKey key = new(soft ? ProgramKind.SoftLabels : ProgramKind.HardLabels, shape.Height, shape.Width, labels);
-        return Find(key) ?? Add(key, CreateLabels(shape, labels, soft));
+        ProgramKind kind = (soft, logits) switch
+        {
+            (false, false) => ProgramKind.HardLabels,
+            (true, false) => ProgramKind.MixedLabels,
+            (false, true) => ProgramKind.HardLogits,
+            _ => ProgramKind.SoftLogits,
+        };
+        ProgramKey key = new(kind, shape.Height, shape.Width, labels);
+        return Find(key) ?? Add(key, CreateLabels(shape, labels, soft, logits));
     }
 
     private void CheckSize(InputShape shape, int gridWidth, int gridHeight, int batch)
@@ -441,7 +464,9 @@ internal sealed class SessionWorker : IDisposable
         Image,
         Text,
         HardLabels,
-        SoftLabels,
+        MixedLabels,
+        HardLogits,
+        SoftLogits,
         Groups,
     }
 
@@ -458,32 +483,5 @@ internal sealed class SessionWorker : IDisposable
         public GroupGraph? Groups { get; init; }
 
         public Tensor? Positions { get; init; }
-    }
-}
-
-/// <summary>Which position tables prepared programs use, over all workers: one that nobody uses is freed.</summary>
-internal sealed class PositionTables(ConstantPool constants)
-{
-    private readonly Dictionary<string, int> uses = [];
-    private readonly Lock gate = new();
-
-    public void Use(Tensor table)
-    {
-        lock (gate)
-        {
-            uses[table.Name] = uses.GetValueOrDefault(table.Name) + 1;
-        }
-    }
-
-    public void Drop(Tensor table)
-    {
-        lock (gate)
-        {
-            if (--uses[table.Name] == 0)
-            {
-                uses.Remove(table.Name);
-                constants.Release(table.Name);
-            }
-        }
     }
 }

@@ -13,7 +13,10 @@ internal sealed record OverlayOptions
     public bool Legend { get; init; } = true;
 }
 
-/// <summary>Draws a label map over its picture, at the picture's own size, row by row: a picture of any size takes the memory of its legend.</summary>
+/// <summary>
+/// Draws a label map over its picture, at the picture's own size, row by row: <c>(picture + colour) / 2</c>, truncated (spec F.3), thin
+/// lines where labels meet, and the labels that occur, the largest first, in the corner where the box covers the fewest of those lines.
+/// </summary>
 internal sealed class Overlay
 {
     private const int MaxLegendRows = 16;
@@ -25,13 +28,11 @@ internal sealed class Overlay
     private readonly ReadOnlyMemory<ushort> labels;
     private readonly LabelColors colors;
     private readonly OverlayOptions options;
-    private readonly RgbImage? legend;
-    private readonly Window box;
 
-    /// <summary>
-    /// Blends <c>(picture + colour) / 2</c>, truncated (spec F.3), draws thin lines where labels meet, and lists the labels that occur,
-    /// the largest first, in the corner where the box covers the fewest of those lines.
-    /// </summary>
+    // The legend with what shines through it, and where it goes.
+    private readonly RgbImage? legend;
+    private readonly Window legendBox;
+
     /// <param name="image">The picture; it is not changed.</param>
     /// <param name="labels"><c>height * width</c> labels, or <see cref="MaskWriter.Ignored"/>, which keeps the plain picture.</param>
     /// <param name="names">The labels' names.</param>
@@ -39,94 +40,73 @@ internal sealed class Overlay
     /// <param name="options">What else to draw.</param>
     public Overlay(RgbImage image, ReadOnlyMemory<ushort> labels, IReadOnlyList<string> names, LabelColors colors, OverlayOptions? options = null)
     {
-        (this.image, this.labels, this.colors, this.options) = (image, labels, colors, options ??= new());
+        (this.image, this.labels, this.colors, this.options) = (image, labels, colors, options ?? new());
         if (labels.Length != image.Width * image.Height)
         {
             throw new ArgumentException($"{image.Width} x {image.Height} pixels need as many labels, not {labels.Length}", nameof(labels));
         }
+        MaskWriter.Check(labels.Span, names.Count);
+        if (!this.options.Legend)
+        {
+            return;
+        }
         int[] pixels = new int[names.Count];
         foreach (ushort label in labels.Span)
         {
-            if (label < pixels.Length)
+            if (label != MaskWriter.Ignored)
             {
                 pixels[label]++;
             }
-            else if (label != MaskWriter.Ignored)
-            {
-                throw new ArgumentOutOfRangeException(nameof(labels), label, $"there are {names.Count} labels");
-            }
         }
-        if (options.Legend)
-        {
-            int[] listed = [.. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0 && label != options.PlainLabel).OrderByDescending(label => pixels[label]).ThenBy(label => label)];
-            (legend, box) = DrawLegend(listed, names);
-        }
+        int[] listed =
+        [
+            .. Enumerable.Range(0, names.Count).Where(label => pixels[label] > 0 && label != this.options.PlainLabel).OrderByDescending(label => pixels[label]).ThenBy(label => label),
+        ];
+        (legend, legendBox) = DrawLegend(listed, names);
     }
 
-    /// <summary>The overlay as a picture of its own.</summary>
+    /// <summary>The whole overlay as a picture.</summary>
     public static RgbImage Draw(RgbImage image, ReadOnlyMemory<ushort> labels, IReadOnlyList<string> names, LabelColors colors, OverlayOptions? options = null)
     {
         Overlay overlay = new(image, labels, names, colors, options);
         RgbImage result = new(image.Width, image.Height, image.Name);
-        for (int y = 0; y < image.Height; y++)
+        for (int y = 0; y < result.Height; y++)
         {
-            overlay.Row(y, result.Row(y));
+            overlay.FillRow(y, result.Row(y));
         }
         return result;
+    }
+
+    /// <summary>One row of the overlay, three bytes a pixel.</summary>
+    public void FillRow(int y, Span<byte> row)
+    {
+        FillPart(y, 0, row);
+        if (legend is not null && y >= legendBox.Top && y < legendBox.Top + legendBox.Height)
+        {
+            legend.Row(y - legendBox.Top).CopyTo(row[(3 * legendBox.Left)..]);
+        }
     }
 
     /// <summary>Fills the part of a rectangle that lies inside the picture.</summary>
     public static void Fill(RgbImage image, Window area, (byte R, byte G, byte B) color) => ForEachPixel(image, area, pixel =>
         (pixel[0], pixel[1], pixel[2]) = color);
 
-    /// <summary>Draws a row.</summary>
-    /// <param name="y">Which.</param>
-    /// <param name="target">Receives <c>3 * width</c> samples.</param>
-    public void Row(int y, Span<byte> target)
+    // Without the legend.
+    private void FillPart(int y, int left, Span<byte> row)
     {
-        Part(y, 0, image.Width, target);
-        if (legend is not null && y >= box.Top && y < box.Top + box.Height)
+        image.Row(y).Slice(3 * left, row.Length).CopyTo(row);
+        ReadOnlySpan<ushort> all = labels.Span;
+        int at = y * image.Width + left;
+        for (int i = 0; i < row.Length; i += 3, at++)
         {
-            legend.Row(y - box.Top).CopyTo(target[(3 * box.Left)..]);
-        }
-    }
-
-    // A row's pixels from left on, without the legend.
-    private void Part(int y, int left, int count, Span<byte> target)
-    {
-        ReadOnlySpan<byte> source = image.Row(y).Slice(3 * left, 3 * count);
-        ReadOnlySpan<ushort> row = labels.Span.Slice((y * image.Width) + left, count);
-        // Neighbours have one label more often than not, so colours are looked up where it changes.
-        int last = -1;
-        bool plain = true;
-        (byte R, byte G, byte B) color = default;
-        for (int x = 0, i = 0; x < row.Length; x++, i += 3)
-        {
-            if (row[x] != last)
+            ushort label = all[at];
+            if (label != MaskWriter.Ignored && label != options.PlainLabel)
             {
-                last = row[x];
-                plain = last == MaskWriter.Ignored || last == options.PlainLabel;
-                color = plain ? default : colors[last];
+                Mix(row.Slice(i, 3), colors[label]);
             }
-            if (plain)
+            if (options.Boundaries && IsLine(all, at, left + i / 3, y))
             {
-                (target[i], target[i + 1], target[i + 2]) = (source[i], source[i + 1], source[i + 2]);
-            }
-            else
-            {
-                target[i] = (byte)((source[i] + color.R) >> 1);
-                target[i + 1] = (byte)((source[i + 1] + color.G) >> 1);
-                target[i + 2] = (byte)((source[i + 2] + color.B) >> 1);
-            }
-        }
-        if (options.Boundaries)
-        {
-            for (int x = 0; x < count; x++)
-            {
-                if (IsLine(labels.Span, left + x, y))
-                {
-                    Mix(target.Slice(3 * x, 3), LineColor);
-                }
+                Mix(row.Slice(i, 3), LineColor);
             }
         }
     }
@@ -138,14 +118,11 @@ internal sealed class Overlay
         pixel[2] = (byte)((pixel[2] + color.B) >> 1);
     }
 
-    /// <summary>Whether a pixel's right or lower neighbour has another label: lines one pixel wide.</summary>
-    private bool IsLine(ReadOnlySpan<ushort> map, int x, int y)
-    {
-        int i = (y * image.Width) + x;
-        return (x + 1 < image.Width && map[i] != map[i + 1]) || (y + 1 < image.Height && map[i] != map[i + image.Width]);
-    }
+    /// <summary>Whether the pixel's right or lower neighbour has another label: lines one pixel wide.</summary>
+    private bool IsLine(ReadOnlySpan<ushort> all, int at, int x, int y)
+        => (x + 1 < image.Width && all[at] != all[at + 1]) || (y + 1 < image.Height && all[at] != all[at + image.Width]);
 
-    private (RgbImage? Legend, Window Box) DrawLegend(int[] listed, IReadOnlyList<string> names)
+    private (RgbImage?, Window) DrawLegend(int[] listed, IReadOnlyList<string> names)
     {
         // About 30 rows of text to the shorter side; below 600 pixels the font cannot get smaller.
         int scale = Math.Max(1, Math.Min(image.Width, image.Height) / 300);
@@ -155,7 +132,7 @@ internal sealed class Overlay
         int letters = ((image.Width * 3 / 5) - (3 * margin) - swatch) / (BitmapFont.Advance * scale);
         if (room < 1 || letters < 4 || listed.Length == 0)
         {
-            return (null, default);
+            return default;
         }
         List<(string Text, int Label)> rows = [.. listed.Take(listed.Length > room ? room - 1 : room).Select(label => (Shorten(names[label], letters), label))];
         if (rows.Count < listed.Length)
@@ -163,27 +140,27 @@ internal sealed class Overlay
             rows.Add((Shorten($"and {listed.Length - rows.Count} more", letters), -1));
         }
         int width = (3 * margin) + swatch + rows.Max(r => BitmapFont.Width(r.Text, scale));
-        Window corner = QuietestCorner(width, (2 * margin) + (rows.Count * row) - scale, margin);
-        RgbImage drawn = new(corner.Width, corner.Height);
-        for (int y = 0; y < drawn.Height; y++)
+        Window box = QuietestCorner(width, (2 * margin) + (rows.Count * row) - scale, margin);
+        RgbImage part = new(box.Width, box.Height);
+        for (int y = 0; y < box.Height; y++)
         {
-            Part(corner.Top + y, corner.Left, corner.Width, drawn.Row(y));
+            FillPart(box.Top + y, box.Left, part.Row(y));
         }
-        for (int i = 0; i < drawn.Pixels.Length; i++)
+        foreach (ref byte sample in part.Pixels.AsSpan())
         {
-            drawn.Pixels[i] = (byte)(drawn.Pixels[i] / 5); // Dark enough for white text on any picture.
+            sample /= 5; // Dark enough for white text on any picture.
         }
         int top = margin;
         foreach ((string text, int label) in rows)
         {
             if (label >= 0)
             {
-                Fill(drawn, new(margin, top, swatch, swatch - scale), colors[label]);
+                Fill(part, new(margin, top, swatch, swatch - scale), colors[label]);
             }
-            BitmapFont.Draw(drawn, text, (2 * margin) + swatch, top, scale, TextColor);
+            BitmapFont.Draw(part, text, (2 * margin) + swatch, top, scale, TextColor);
             top += row;
         }
-        return (drawn, corner);
+        return (part, box);
     }
 
     private Window QuietestCorner(int width, int height, int margin)
@@ -191,19 +168,21 @@ internal sealed class Overlay
         int right = image.Width - width - margin, bottom = image.Height - height - margin;
         return new[] { (margin, margin), (right, margin), (margin, bottom), (right, bottom) }
             .Select(corner => new Window(corner.Item1, corner.Item2, width, height))
-            .MinBy(corner =>
+            .MinBy(LinesIn);
+    }
+
+    private int LinesIn(Window box)
+    {
+        ReadOnlySpan<ushort> all = labels.Span;
+        int lines = 0;
+        for (int y = box.Top; y < box.Top + box.Height; y++)
+        {
+            for (int x = box.Left; x < box.Left + box.Width; x++)
             {
-                ReadOnlySpan<ushort> map = labels.Span;
-                int hidden = 0;
-                for (int y = corner.Top; y < corner.Top + corner.Height; y++)
-                {
-                    for (int x = corner.Left; x < corner.Left + corner.Width; x++)
-                    {
-                        hidden += IsLine(map, x, y) ? 1 : 0;
-                    }
-                }
-                return hidden;
-            });
+                lines += IsLine(all, y * image.Width + x, x, y) ? 1 : 0;
+            }
+        }
+        return lines;
     }
 
     private static string Shorten(string text, int letters) => text.Length <= letters ? text : text[..Math.Max(1, letters - 2)] + "..";

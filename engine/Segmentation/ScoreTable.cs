@@ -66,7 +66,8 @@ internal sealed class ScoreTable(int groups, int maxLabels)
             }
             if (first == 1)
             {
-                target[0] = best < threshold ? 1 : 0;
+                // Mixed, the threshold stays what it is, and wins where no label's mixture is above it.
+                target[0] = options.IsSoft ? threshold : best < threshold ? 1 : 0;
             }
             for (int c = 0; c < target.Length; c++)
             {

@@ -67,8 +67,14 @@ public sealed record SegmentationOptions
     /// <summary>Mode Slide: pixels from one window to the next; null for half the crop. In 1..crop.</summary>
     public int? Stride { get; init; }
 
-    /// <summary>How group maps become pixels; null for the preset's own: hard with nvlabs, soft with transformers.</summary>
+    /// <summary>
+    /// How group maps become pixels; null for the preset's own: hard with nvlabs, soft with transformers. Soft with nvlabs is neither
+    /// reference's: maps are resampled from patches to the picture at once, and background is where the best mixed score is not above the
+    /// threshold.
+    /// </summary>
     public GroupMapKind? Maps { get; init; }
+
+    internal bool IsSoft => (Maps ?? (Preset == SegmentationPreset.Nvlabs ? GroupMapKind.Hard : GroupMapKind.Soft)) == GroupMapKind.Soft;
 
     /// <summary>The factor of cosines before a softmax, above 0; null for the model's own (nvlabs: at most 100).</summary>
     public double? Temperature { get; init; }
@@ -100,10 +106,9 @@ public sealed record SegmentationOptions
         {
             throw new ArgumentException("mode Slide is for preset nvlabs; preset transformers always sees the whole input", nameof(Mode));
         }
-        // Taken away by whoever builds them.
-        if (Maps is not null || Temperature is not null)
+        if (Mode == SegmentationMode.Slide && Maps == GroupMapKind.Soft)
         {
-            throw new NotSupportedException("the options Maps and Temperature are not built yet");
+            throw new ArgumentException("mode Slide gives each pixel to one group of a window (spec F.1); soft maps are for mode Whole", nameof(Maps));
         }
     }
 }

@@ -36,7 +36,7 @@ internal static class CommonOptions
     /// <summary>The pictures that a command works on.</summary>
     public static Argument<string[]> Pictures()
     {
-        Argument<string[]> argument = new("PICTURE") { Description = "PNG or JPEG files, folders, patterns", Arity = ArgumentArity.OneOrMore };
+        Argument<string[]> argument = new("PICTURE") { Description = "PNG or JPEG files, folders, patterns; segment: - for JSON lines on standard input", Arity = ArgumentArity.OneOrMore };
         argument.Validators.Add(RefuseOptions);
         return argument;
     }

@@ -38,6 +38,20 @@ internal sealed class OutputFolder
         return name;
     }
 
+    /// <summary>Writes a file as it is made, whole or not at all.</summary>
+    public string Write(string name, Action<Stream> write, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        string path = System.IO.Path.Combine(Path, name);
+        AtomicFile.Write(path, stream =>
+        {
+            write(stream);
+            // What is complete after Ctrl-C is not wanted any more.
+            cancellation.ThrowIfCancellationRequested();
+        });
+        return path;
+    }
+
     /// <summary>Writes a file, whole or not at all, from bytes that are complete: so that a cancelled run leaves no half of it.</summary>
     public string Write(string name, ReadOnlyMemory<byte> bytes, CancellationToken cancellation)
     {

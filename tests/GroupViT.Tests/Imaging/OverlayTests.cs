@@ -42,6 +42,22 @@ internal sealed class OverlayTests
     }
 
     [Test]
+    public void A_row_alone_is_the_row_of_the_whole()
+    {
+        RgbImage image = new(211, 160);
+        new Random(2).NextBytes(image.Pixels);
+        ushort[] labels = [.. Enumerable.Range(0, 211 * 160).Select(i => i % 211 < 40 ? MaskWriter.Ignored : (ushort)(i / 211 / 30 % 3))];
+        Overlay overlay = new(image, labels, ["a", "b", "c"], LabelColors.Default);
+        RgbImage whole = Overlay.Draw(image, labels, ["a", "b", "c"], LabelColors.Default);
+        byte[] row = new byte[3 * 211];
+        for (int y = 159; y >= 0; y--)
+        {
+            overlay.FillRow(y, row);
+            Assert.That(row.AsSpan().SequenceEqual(whole.Row(y)), $"row {y}");
+        }
+    }
+
+    [Test]
     public void Many_and_long_and_foreign_names_do_not_break_the_legend()
     {
         RgbImage image = new(120, 90, new byte[120 * 90 * 3]);

@@ -31,7 +31,7 @@ internal sealed class WriterTests
         byte[] gray8 = [.. Enumerable.Range(0, 256).Select(i => (byte)i)];
         Assert.That(PngDecoder.DecodeLabels(Written(s => PngWriter.WriteGray8(s, 32, 8, gray8)), "made").Labels, Is.EqualTo(gray8));
         ushort[] gray16 = [.. Enumerable.Range(0, 65536).Select(i => (ushort)i)];
-        Assert.That(PngDecoder.DecodeLabels(Written(s => PngWriter.WriteGray16(s, 1024, 64, gray16)), "made").Labels, Is.EqualTo(gray16));
+        Assert.That(PngDecoder.DecodeLabels(Written(s => PngWriter.WriteGray16(s, 1024, 64, (ReadOnlyMemory<ushort>)gray16)), "made").Labels, Is.EqualTo(gray16));
     }
 
     [Test]

@@ -126,7 +126,7 @@ internal sealed class SegmentCommandTests : IDisposable
         Assert.That(run.Code, Is.Zero, run.Error);
         Assert.That(run.Error, Does.Contain("background"), "a warning: it is an ordinary text here");
         (int width, int height, int[] mask) = Mask("meadow");
-        Assert.That(mask.Count(value => value == 255), Is.EqualTo((width - height) * height));
+        Assert.That(mask.Count(value => value is 255 or MaskWriter.Ignored), Is.EqualTo((width - height) * height));
         Assert.That(run.Json.Single().GetProperty("labels").EnumerateArray().Sum(label => label.GetProperty("share").GetDouble()), Is.EqualTo(1).Within(1e-12));
         Assert.That(Segment(Meadow, "--json", "--preset", "transformers", "--fit", "stretch").Code, Is.Zero);
         Assert.That(Mask("meadow").Labels, Has.None.EqualTo(255));

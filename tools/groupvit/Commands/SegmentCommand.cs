@@ -4,16 +4,20 @@ using GroupViT.Native.Imaging;
 using GroupViT.Native.Text;
 using GroupViT.Tool.Pictures;
 using GroupViT.Tool.Segmenting;
+using GroupViT.Tool.Segmenting.Outputs;
 
 namespace GroupViT.Tool.Commands;
 
 /// <summary>groupvit segment: a label for every pixel.</summary>
 internal static class SegmentCommand
 {
+    // What comes on a pipe is not known when the session's memory is made: up to three times as long as wide.
+    private static readonly (int, int)[] PipedShapes = [(3000, 1000), (1000, 1000)];
+
     public static Command Create()
     {
         Options options = new();
-        Command command = new("segment", "Give every pixel of pictures a label; writes NAME.overlay.png, NAME.mask.png and NAME.json.") { options.Pictures };
+        Command command = new("segment", "Give every pixel of pictures a label; writes NAME.overlay.png, NAME.mask.png and NAME.json, or what --write says.") { options.Pictures };
         foreach (Option option in options.All)
         {
             command.Add(option);
@@ -26,7 +30,13 @@ internal static class SegmentCommand
     {
         Output output = new(parsed, parsed.GetValue(options.Json), parsed.GetValue(options.Quiet));
         SegmentationOptions rules = options.Rules.Read(parsed, output);
-        List<PictureEntry> pictures = PictureList.Expand(parsed.GetValue(options.Pictures)!);
+        string[] arguments = parsed.GetValue(options.Pictures)!;
+        bool piped = arguments is [PictureLines.Argument];
+        if (!piped && arguments.Contains(PictureLines.Argument))
+        {
+            throw new UsageException("- (pictures named on standard input) stands alone; leave out the other pictures");
+        }
+        List<PictureEntry> pictures = piped ? [] : PictureList.Expand(arguments);
         string modelName = parsed.GetValue(options.Model)!;
         using GroupVitModel model = ModelLocator.Open(modelName);
         SegmentSettings settings = new()
@@ -40,6 +50,8 @@ internal static class SegmentCommand
             Threads = parsed.GetValue(options.Threads),
             Batch = parsed.GetValue(options.Batch),
             Workers = parsed.GetValue(options.Workers),
+            Outputs = parsed.GetValue(options.Write),
+            Explain = Explained(parsed, options, rules),
         };
         if (rules.Preset == SegmentationPreset.Transformers && settings.Labels.Labels[0] == ClassNames.Background)
         {
@@ -49,7 +61,7 @@ internal static class SegmentCommand
         {
             Device = parsed.GetValue(options.Device)!,
             Precision = settings.Precision,
-            MaxSize = InputSize.Largest(model, PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
+            MaxSize = InputSize.Largest(model, piped ? PipedShapes : PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
             MaxBatch = settings.Batch,
             MaxLabels = settings.Labels.Labels.Count,
             Workers = settings.Workers,
@@ -58,17 +70,19 @@ internal static class SegmentCommand
         });
         LabelBank bank = settings.Labels.Encode(session, cancellation);
         // Last of what can refuse the whole run, so that a refused run leaves no new folder.
-        OutputFolder folder = new(parsed.GetValue(options.Out)!);
+        OutputFolder? folder = settings.Outputs == OutputKind.None ? null : new(parsed.GetValue(options.Out)!);
         output.Line($"model {modelName} on {session.DeviceName} ({session.DeviceDescription}), {CommonOptions.NameOf(settings.Precision)}, preset {CommonOptions.NameOf(rules.Preset)}, {bank.Labels.Count} labels");
-        List<SegmentTask> tasks = Name(pictures, folder, output);
+        IEnumerable<SegmentTask> tasks = Name(piped ? PictureLines.Read() : pictures, folder, output);
         int failed = 0;
-        SegmentReport report = new(output, tasks.Count, SegmentSettings.ColorsOf(bank.Labels));
-        output.Progress("pictures", tasks.Count, done =>
+        int seen = 0;
+        SegmentReport report = new(output, piped ? null : pictures.Count, bank, SegmentSettings.ColorsOf(bank.Labels), settings.Explain is { Count: > 0 });
+        output.Progress("pictures", pictures.Count, done =>
         {
             new SegmentRun(session, bank, settings, folder).Run(
                 tasks,
                 outcome =>
                 {
+                    seen++;
                     failed += outcome.Error is null ? 0 : 1;
                     report.Add(outcome);
                     done();
@@ -77,26 +91,39 @@ internal static class SegmentCommand
             return true;
         });
         output.Line($"memory: weights {Quantity.Bytes(session.WeightBytes)}, arena {Quantity.Bytes(session.ArenaBytes)}, peak of the process {Quantity.Bytes(ProcessMemory.Peak)}");
-        if (failed > 0 && tasks.Count > 1)
+        if (failed > 0 && seen > 1)
         {
-            output.Note($"{failed} of {tasks.Count} pictures failed");
+            output.Note($"{failed} of {seen} pictures failed");
         }
         return failed > 0 && !parsed.GetValue(options.SkipBad) ? ExitCodes.InputFailed : ExitCodes.Done;
     }
 
-    private static List<SegmentTask> Name(List<PictureEntry> pictures, OutputFolder folder, Output output)
+    private static IReadOnlyList<string>? Explained(ParseResult parsed, Options options, SegmentationOptions rules)
     {
-        List<SegmentTask> tasks = [];
+        if (parsed.GetResult(options.Explain) is null)
+        {
+            return null;
+        }
+        if (rules.Mode == SegmentationMode.Slide)
+        {
+            throw new UsageException("--explain is for --mode whole: each window of --mode slide has groups, a filter and a threshold of its own");
+        }
+        return parsed.GetValue(options.Explain) is { } labels ? ClassNames.Parse(labels) : [];
+    }
+
+    // One after another, so that pictures from a pipe are named as they come.
+    private static IEnumerable<SegmentTask> Name(IEnumerable<PictureEntry> pictures, OutputFolder? folder, Output output)
+    {
         foreach (PictureEntry picture in pictures)
         {
-            string name = folder.Claim(picture.Path);
-            if (picture.Problem is null && name != Path.GetFileNameWithoutExtension(picture.Path))
+            string stem = Path.GetFileNameWithoutExtension(picture.Path);
+            string name = folder?.Claim(picture.Path) ?? stem;
+            if (picture.Problem is null && name != stem)
             {
                 output.Note($"{picture.Path}: another picture has the same name; its files are named {name}.*");
             }
-            tasks.Add(new SegmentTask(picture, name));
+            yield return new SegmentTask(picture, name);
         }
-        return tasks;
     }
 
     private sealed class Options
@@ -119,6 +146,15 @@ internal static class SegmentCommand
 
         public Option<string> Out { get; } = new("--out") { Description = "the folder that results are written to", HelpName = "DIR", DefaultValueFactory = _ => "." };
 
+        public Option<OutputKind> Write { get; } = OutputKinds.Option();
+
+        public Option<string?> Explain { get; } = new("--explain")
+        {
+            Description = "say why labels are, or are not, in each picture, also in NAME.explain.json; without a list: all labels",
+            HelpName = "\"a, b\"",
+            Arity = ArgumentArity.ZeroOrOne,
+        };
+
         public Option<bool> Json { get; } = CommonOptions.Json();
 
         public Option<int> Threads { get; } = CommonOptions.Threads();
@@ -135,7 +171,7 @@ internal static class SegmentCommand
 
         public IEnumerable<Option> All =>
         [
-            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Json, Threads, Batch, Workers,
+            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Write, Explain, Json, Threads, Batch, Workers,
             MemoryLimit, SkipBad, Quiet,
         ];
     }

@@ -8,12 +8,20 @@ namespace GroupViT.Tool.Pictures;
 internal sealed class NoPictureException(string message) : Exception(message);
 
 /// <summary>A picture to work on, or what is wrong with an argument that names none.</summary>
-internal sealed record PictureEntry(string Path, string? Problem = null);
+internal sealed record PictureEntry(string Path, string? Problem = null)
+{
+    /// <summary>The bytes of its file, where they were given instead of a path.</summary>
+    public byte[]? Data { get; init; }
+
+    /// <summary>JSON that comes back with the answer, or null.</summary>
+    public string? Id { get; init; }
+}
 
 /// <summary>From the command line's files, folders and patterns to pictures.</summary>
 internal static class PictureList
 {
     private static readonly string[] Endings = [".png", ".jpg", ".jpeg"];
+    private static readonly string[] Written = [".overlay.png", ".mask.png", ".ids.png", ".cutout.png"];
 
     /// <summary>
     /// A folder stands for its PNG and JPEG files, but not for the masks and overlays that this program wrote there; a pattern (*, ?, and **
@@ -40,7 +48,9 @@ internal static class PictureList
     /// <exception cref="ImageFileException">It cannot be decoded.</exception>
     /// <exception cref="NoPictureException">There is none.</exception>
     public static Picture Decode(PictureEntry entry, AlphaMode alpha, long maxPixels)
-        => entry.Problem is null ? Picture.FromFile(entry.Path, alpha, maxPixels) : throw new NoPictureException(entry.Problem);
+        => entry.Problem is not null ? throw new NoPictureException(entry.Problem)
+            : entry.Data is { } data ? Picture.FromStream(new MemoryStream(data), entry.Path, alpha, maxPixels)
+            : Picture.FromFile(entry.Path, alpha, maxPixels);
 
     private static void Expand(string argument, List<PictureEntry> entries)
     {
@@ -71,8 +81,7 @@ internal static class PictureList
 
     private static bool IsPicture(string path)
         => Endings.Contains(Path.GetExtension(path), StringComparer.OrdinalIgnoreCase)
-        && !path.EndsWith(".overlay.png", StringComparison.Ordinal)
-        && !path.EndsWith(".mask.png", StringComparison.Ordinal);
+        && !Written.Any(ending => path.EndsWith(ending, StringComparison.Ordinal));
 
     private static IEnumerable<string> Match(string pattern)
     {

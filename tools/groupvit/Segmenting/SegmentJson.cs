@@ -1,6 +1,7 @@
 using System.Text.Json;
 using GroupViT.Native;
 using GroupViT.Tool.Pictures;
+using GroupViT.Tool.Segmenting.Outputs;
 
 namespace GroupViT.Tool.Segmenting;
 
@@ -20,13 +21,14 @@ internal static class SegmentJson
             document.RootElement.WriteTo(writer);
             return;
         }
-        WriteError(writer, outcome.Task.Picture.Path, outcome.Error);
+        WriteError(writer, outcome.Task.Picture.Path, outcome.Error, outcome.Task.Picture.Id);
     }
 
     /// <summary>What stands for a picture that failed.</summary>
-    public static void WriteError(Utf8JsonWriter writer, string file, string error)
+    public static void WriteError(Utf8JsonWriter writer, string file, string error, string? id = null)
     {
         writer.WriteStartObject();
+        WriteId(writer, id);
         writer.WriteString("file", file);
         writer.WriteString("error", error);
         writer.WriteEndObject();
@@ -45,7 +47,10 @@ internal static class SegmentJson
     private static void Write(Utf8JsonWriter writer, SegmentOutcome outcome, Session session, LabelBank bank, SegmentSettings settings)
     {
         SegmentationResult result = outcome.Result!;
+        Dictionary<int, List<long>>? runs = (settings.Outputs & OutputKind.Rle) != 0
+            ? CocoRle.Runs(result.Mask.Span, result.Width, result.Height, bank.Labels.Count) : null;
         writer.WriteStartObject();
+        WriteId(writer, outcome.Task.Picture.Id);
         writer.WriteString("file", outcome.Task.Picture.Path);
         writer.WriteNumber("width", result.Width);
         writer.WriteNumber("height", result.Height);
@@ -62,6 +67,12 @@ internal static class SegmentJson
             writer.WriteNumber("pixels", label.Pixels);
             writer.WriteNumber("share", label.Share);
             WriteOptional(writer, "score", label.Score);
+            if (runs is not null && runs.TryGetValue(label.Id, out List<long>? own))
+            {
+                writer.WriteStartObject("rle");
+                CocoJson.WriteRle(writer, result.Width, result.Height, own);
+                writer.WriteEndObject();
+            }
             writer.WriteEndObject();
         }
         writer.WriteEndArray();
@@ -75,7 +86,21 @@ internal static class SegmentJson
         writer.WriteNumber("total", Math.Round(times.Total, 3));
         writer.WriteEndObject();
         WriteMemory(writer, session);
+        if (outcome.Explanation is { } explanation)
+        {
+            writer.WritePropertyName("explanation");
+            ExplainJson.Write(writer, outcome.Task.Picture.Path, explanation, bank, session.Model);
+        }
         writer.WriteEndObject();
+    }
+
+    private static void WriteId(Utf8JsonWriter writer, string? id)
+    {
+        if (id is not null)
+        {
+            writer.WritePropertyName("id");
+            writer.WriteRawValue(id);
+        }
     }
 
     // What has no effect under a preset is null.
@@ -101,6 +126,8 @@ internal static class SegmentJson
         WriteOptional(writer, "background_threshold", bank.HasBackground ? rules.BackgroundThreshold : null);
         WriteOptional(writer, "effective_background_threshold", double.IsNaN(result.EffectiveThreshold) ? null : result.EffectiveThreshold);
         WriteOptional(writer, "top_classes", nvlabs ? rules.TopClasses : null);
+        writer.WriteString("maps", rules.IsSoft ? "soft" : "hard");
+        WriteOptional(writer, "temperature", rules.Temperature);
         writer.WriteString("alpha", CommonOptions.NameOf(settings.Alpha));
         writer.WriteNumber("max_pixels", settings.MaxPixels);
         writer.WriteNumber("threads", settings.Threads);

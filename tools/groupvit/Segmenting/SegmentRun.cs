@@ -2,6 +2,7 @@ using System.Diagnostics;
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
 using GroupViT.Tool.Pictures;
+using GroupViT.Tool.Segmenting.Outputs;
 
 namespace GroupViT.Tool.Segmenting;
 
@@ -15,6 +16,8 @@ internal sealed record SegmentOutcome(SegmentTask Task)
 
     public SegmentationResult? Result { get; init; }
 
+    public Explanation? Explanation { get; init; }
+
     public SegmentTimes Times { get; init; }
 
     public byte[] Json { get; init; } = [];
@@ -25,29 +28,47 @@ internal sealed record SegmentOutcome(SegmentTask Task)
 /// <summary>Where a picture's time went, in milliseconds. Its part of a batch, where it was encoded in one.</summary>
 internal readonly record struct SegmentTimes(double Decode, double Prepare, double Encode, double Label, double Write, double Total);
 
-/// <summary>Segments pictures: batches of them at once on as many workers as the session has; results come in the order given.</summary>
-internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSettings settings, OutputFolder folder)
+/// <summary>
+/// Segments pictures; results come in the order given. Each batch is decoded, encoded and written by one task; more are under way than the
+/// session has workers, so that some decode and some write while others are in the network, where the session lets in as many as it has
+/// workers.
+/// </summary>
+internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSettings settings, OutputFolder? folder)
 {
-    private readonly LabelColors colors = SegmentSettings.ColorsOf(bank.Labels);
+    // One that decodes and one that writes beside those in the network: what is held in memory is this many batches more.
+    private const int Ahead = 2;
 
-    public void Run(IReadOnlyList<SegmentTask> tasks, Action<SegmentOutcome> report, CancellationToken cancellation)
+    private readonly PictureOutputs? outputs = folder is null ? null : new PictureOutputs(folder, bank, SegmentSettings.ColorsOf(bank.Labels), settings.Outputs);
+
+    public void Run(IEnumerable<SegmentTask> tasks, Action<SegmentOutcome> report, CancellationToken cancellation)
     {
         using CancellationTokenSource stop = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         Queue<Task<SegmentOutcome[]>> running = [];
         try
         {
-            foreach (SegmentTask[] batch in tasks.Chunk(settings.Batch))
+            using IEnumerator<SegmentTask[]> batches = tasks.Chunk(settings.Batch).GetEnumerator();
+            // Asked for on a thread of its own: whoever sends pictures on a pipe may wait for an answer before the next.
+            Task<bool>? next = Next();
+            while (next is not null || running.Count > 0)
             {
-                if (running.Count == settings.Workers)
+                bool full = running.Count == settings.Workers + Ahead;
+                if (next is null || full || (running.Count > 0 && Task.WaitAny([running.Peek(), next], stop.Token) == 0))
                 {
                     Report(running.Dequeue());
+                    continue;
                 }
+                next.Wait(stop.Token);
+                if (!next.GetAwaiter().GetResult())
+                {
+                    next = null;
+                    continue;
+                }
+                SegmentTask[] batch = batches.Current;
                 running.Enqueue(Task.Run(() => Segment(batch, stop.Token), CancellationToken.None));
+                next = Next();
             }
-            while (running.Count > 0)
-            {
-                Report(running.Dequeue());
-            }
+
+            Task<bool> Next() => Task.Factory.StartNew(batches.MoveNext, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default);
         }
         finally
         {
@@ -103,11 +124,17 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
             (int index, Picture picture, double decode) = decoded[i];
             try
             {
-                SegmentationResult result = encodings is null
+                ImageEncoding? encoding = encodings?[i] ?? (settings.Explain is null ? null : session.Encode(picture, settings.Rules, cancellation));
+                SegmentationResult result = encoding is null
                     ? session.Segment(picture, bank, settings.Rules, cancellation)
-                    : session.Label(encodings[i], bank, settings.Rules, cancellation);
-                SegmentationTimings before = encodings is null ? result.Timings : encodings[i].Timings;
-                outcomes[index] = Write(batch[index], picture, result, new SegmentTimes(decode, before.Prepare, before.Encode, result.Timings.Label, 0, 0), cancellation);
+                    : session.Label(encoding, bank, settings.Rules, cancellation);
+                SegmentationTimings before = encoding is null ? result.Timings : encoding.Timings;
+                SegmentOutcome outcome = new(batch[index])
+                {
+                    Result = result,
+                    Explanation = settings.Explain is { } labels ? session.Explain(encoding!, bank, settings.Rules, labels.Count == 0 ? null : labels, cancellation) : null,
+                };
+                outcomes[index] = Write(outcome, picture, new SegmentTimes(decode, before.Prepare, before.Encode, result.Timings.Label, 0, 0), cancellation);
             }
             catch (Exception exception) when (ExitCodes.IsOfInput(exception))
             {
@@ -117,31 +144,27 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
         return outcomes!;
     }
 
-    private SegmentOutcome Write(SegmentTask task, Picture picture, SegmentationResult result, SegmentTimes times, CancellationToken cancellation)
+    private SegmentOutcome Write(SegmentOutcome outcome, Picture picture, SegmentTimes times, CancellationToken cancellation)
     {
         long start = Stopwatch.GetTimestamp();
-        RgbImage overlay = Overlay.Draw(picture.Image, result.Mask, bank.Labels, colors, new OverlayOptions { PlainLabel = bank.HasBackground ? 0 : null });
-        List<string> files =
-        [
-            folder.Write($"{task.Name}.overlay.png", Png(stream => PngWriter.WriteRgb(stream, overlay)), cancellation),
-            folder.Write($"{task.Name}.mask.png", Png(stream => MaskWriter.Write(stream, result.Width, result.Height, result.Mask, bank.Labels.Count, colors)), cancellation),
-        ];
+        SegmentTask task = outcome.Task;
+        List<string> files = outputs?.Write(task.Name, task.Picture.Path, picture, outcome.Result!, cancellation) ?? [];
+        if (outcome.Explanation is { } explanation && folder is not null)
+        {
+            files.Add(folder.Write($"{task.Name}.explain.json", Output.JsonFile(writer => ExplainJson.Write(writer, task.Picture.Path, explanation, bank, session.Model)), cancellation));
+        }
         double write = Milliseconds(start);
         times = times with { Write = write, Total = times.Decode + times.Prepare + times.Encode + times.Label + write };
-        SegmentOutcome outcome = new(task) { Result = result, Times = times };
+        outcome = outcome with { Times = times };
         outcome = outcome with { Json = SegmentJson.Bytes(outcome, session, bank, settings) };
-        files.Add(folder.Write($"{task.Name}.json", outcome.Json, cancellation));
+        if ((settings.Outputs & OutputKind.Json) != 0 && folder is not null)
+        {
+            files.Add(folder.Write($"{task.Name}.json", outcome.Json, cancellation));
+        }
         return outcome with { Files = files };
     }
 
     private static SegmentOutcome Failed(SegmentTask task, Exception exception) => new(task) { Error = ExitCodes.Describe(exception) };
-
-    private static ReadOnlyMemory<byte> Png(Action<Stream> write)
-    {
-        using MemoryStream stream = new();
-        write(stream);
-        return stream.GetBuffer().AsMemory(0, (int)stream.Length);
-    }
 
     private static double Milliseconds(long since) => Stopwatch.GetElapsedTime(since).TotalMilliseconds;
 }

@@ -1,6 +1,7 @@
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
 using GroupViT.Native.Text;
+using GroupViT.Tool.Segmenting.Outputs;
 
 namespace GroupViT.Tool.Segmenting;
 
@@ -24,6 +25,11 @@ internal sealed record SegmentSettings
     public required int Batch { get; init; }
 
     public required int Workers { get; init; }
+
+    public required OutputKind Outputs { get; init; }
+
+    /// <summary>The labels to explain, none for all of them; null where nothing is to be explained.</summary>
+    public IReadOnlyList<string>? Explain { get; init; }
 
     /// <summary>
     /// The labels' colours, for masks, overlays and tables alike: a data set's own where the list is that data set's, else the default ones,
