@@ -1,9 +1,7 @@
 using System.Text;
+using GroupViT.Native.Imaging;
 
 namespace GroupViT.Native;
-
-/// <summary>A rectangle of whole pixels.</summary>
-internal readonly record struct PixelBox(int Left, int Top, int Width, int Height);
 
 /// <summary>
 /// The pixels of one label as COCO's compressed run lengths: counts of pixels without and with the label in turn, column by column from the
@@ -14,7 +12,7 @@ internal readonly record struct PixelBox(int Left, int Top, int Width, int Heigh
 /// <param name="Pixels">How many.</param>
 /// <param name="Box">Their bounding box.</param>
 /// <param name="Counts">The characters.</param>
-internal sealed record LabelRuns(int Label, long Pixels, PixelBox Box, ReadOnlyMemory<byte> Counts)
+internal sealed record LabelRuns(int Label, long Pixels, Window Box, ReadOnlyMemory<byte> Counts)
 {
     private const int BlockColumns = 32;
 
@@ -22,7 +20,7 @@ internal sealed record LabelRuns(int Label, long Pixels, PixelBox Box, ReadOnlyM
     /// <param name="map"><c>height * width</c> labels, row by row; <see cref="SegmentationResult.Unlabelled"/> belongs to none.</param>
     /// <param name="width">Pixels in a row.</param>
     /// <param name="height">Rows.</param>
-    public static IReadOnlyList<LabelRuns> Of(ReadOnlySpan<ushort> map, int width, int height)
+    public static SortedDictionary<int, LabelRuns> Of(ReadOnlySpan<ushort> map, int width, int height)
     {
         if (map.Length != (long)width * height)
         {
@@ -67,7 +65,12 @@ internal sealed record LabelRuns(int Label, long Pixels, PixelBox Box, ReadOnlyM
         }
         current?.Add(start, at, height);
         int total = map.Length;
-        return [.. builders.Select(entry => entry.Value.Finish(entry.Key, total))];
+        SortedDictionary<int, LabelRuns> runs = [];
+        foreach ((int found, Builder builder) in builders)
+        {
+            runs.Add(found, builder.Finish(found, total));
+        }
+        return runs;
     }
 
     /// <summary>The characters as a string.</summary>
@@ -103,7 +106,7 @@ internal sealed record LabelRuns(int Label, long Pixels, PixelBox Box, ReadOnlyM
             {
                 Append(total - end);
             }
-            return new LabelRuns(label, pixels, new PixelBox(left, top, right - left + 1, bottom - top + 1), characters.AsMemory(0, length));
+            return new LabelRuns(label, pixels, new Window(left, top, right - left + 1, bottom - top + 1), characters.AsMemory(0, length));
         }
 
         private void Append(long count)

@@ -1,4 +1,5 @@
 using GroupViT.Native;
+using GroupViT.Native.Imaging;
 
 namespace GroupViT.Tests.Engine;
 
@@ -18,10 +19,10 @@ internal sealed class LabelRunsTests
     [Test]
     public void A_small_map_gives_the_strings_and_boxes_of_pycocotools()
     {
-        IReadOnlyList<LabelRuns> runs = LabelRuns.Of(Small, 6, 4);
+        LabelRuns[] runs = [.. LabelRuns.Of(Small, 6, 4).Values];
         Assert.That(runs.Select(run => (run.Label, run.ToString(), run.Pixels)), Is.EqualTo(
             new[] { (0, "022O00101011", 8L), (1, "5122OO9", 6L), (2, "a02101", 4L), (3, "222O?", 3L) }));
-        Assert.That(runs.Select(run => run.Box), Is.EqualTo(new[] { new PixelBox(0, 0, 6, 4), new PixelBox(1, 0, 3, 3), new PixelBox(4, 0, 2, 3), new PixelBox(0, 2, 2, 2) }));
+        Assert.That(runs.Select(run => run.Box), Is.EqualTo(new[] { new Window(0, 0, 6, 4), new Window(1, 0, 3, 3), new Window(4, 0, 2, 3), new Window(0, 2, 2, 2) }));
     }
 
     [Test]
@@ -37,14 +38,14 @@ internal sealed class LabelRunsTests
         }
         LabelRuns frame = LabelRuns.Of(map, 50, 70)[1];
         Assert.That(frame.ToString(), Is.EqualTo("Q;i1=00000000^NMQ13" + string.Concat(Enumerable.Repeat("oNMQ13", 19)) + "a0000000000000000000ie0"));
-        Assert.That((frame.Box, frame.Pixels), Is.EqualTo((new PixelBox(5, 3, 35, 57), (57L * 35) - 200)));
+        Assert.That((frame.Box, frame.Pixels), Is.EqualTo((new Window(5, 3, 35, 57), (57L * 35) - 200)));
     }
 
     [Test]
     public void One_label_everywhere_is_an_empty_run_and_a_full_one()
     {
-        Assert.That(LabelRuns.Of(new ushort[15], 5, 3).Single().ToString(), Is.EqualTo("0?"));
-        Assert.That(LabelRuns.Of(new ushort[2_000_000], 2000, 1000).Single().ToString(), Is.EqualTo("0PTQm1"));
+        Assert.That(LabelRuns.Of(new ushort[15], 5, 3)[0].ToString(), Is.EqualTo("0?"));
+        Assert.That(LabelRuns.Of(new ushort[2_000_000], 2000, 1000)[0].ToString(), Is.EqualTo("0PTQm1"));
         Assert.That(LabelRuns.Of((ushort[])[65535, 65535], 2, 1), Is.Empty);
     }
 
@@ -57,7 +58,7 @@ internal sealed class LabelRunsTests
             (int width, int height, int labels) = (random.Next(1, 90), random.Next(1, 40), random.Next(1, 6));
             ushort[] map = [.. Enumerable.Range(0, width * height).Select(_ => (ushort)random.Next(labels)).Select(label => label == 4 ? SegmentationResult.Unlabelled : label)];
             ushort[] back = [.. Enumerable.Repeat(SegmentationResult.Unlabelled, map.Length)];
-            foreach (LabelRuns run in LabelRuns.Of(map, width, height))
+            foreach (LabelRuns run in LabelRuns.Of(map, width, height).Values)
             {
                 int at = 0;
                 foreach ((int count, int index) in Counts(run.ToString()).Select((count, index) => (count, index)))

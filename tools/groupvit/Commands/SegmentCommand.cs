@@ -51,6 +51,8 @@ internal static class SegmentCommand
             Batch = parsed.GetValue(options.Batch),
             Workers = parsed.GetValue(options.Workers),
             Outputs = parsed.GetValue(options.Write),
+            JsonLines = output.IsJson,
+            JsonRle = parsed.GetValue(options.JsonRle) || (parsed.GetValue(options.Write) & OutputKind.Rle) != 0,
             Explain = Explained(parsed, options, rules),
         };
         if (rules.Preset == SegmentationPreset.Transformers && settings.Labels.Labels[0] == ClassNames.Background)
@@ -155,7 +157,9 @@ internal static class SegmentCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
 
-        public Option<bool> Json { get; } = CommonOptions.Json();
+        public Option<bool> Json { get; } = new("--json", "--json-lines") { Description = "JSON on standard output, and nothing else there: an object on a line for each picture, as soon as it is done" };
+
+        public Option<bool> JsonRle { get; } = new("--json-rle") { Description = "each label's pixels as COCO run lengths in the JSON, also without files (--write none)" };
 
         public Option<int> Threads { get; } = CommonOptions.Threads();
 
@@ -171,7 +175,7 @@ internal static class SegmentCommand
 
         public IEnumerable<Option> All =>
         [
-            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Write, Explain, Json, Threads, Batch, Workers,
+            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Write, Explain, Json, JsonRle, Threads, Batch, Workers,
             MemoryLimit, SkipBad, Quiet,
         ];
     }

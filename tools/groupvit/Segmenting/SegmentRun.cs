@@ -148,7 +148,9 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
     {
         long start = Stopwatch.GetTimestamp();
         SegmentTask task = outcome.Task;
-        List<string> files = outputs?.Write(task.Name, task.Picture.Path, picture, outcome.Result!, cancellation) ?? [];
+        SegmentationResult result = outcome.Result!;
+        SortedDictionary<int, LabelRuns>? runs = settings.JsonRle || (settings.Outputs & OutputKind.Rle) != 0 ? LabelRuns.Of(result.Mask.Span, result.Width, result.Height) : null;
+        List<string> files = outputs?.Write(task.Name, task.Picture.Path, picture, result, runs, cancellation) ?? [];
         if (outcome.Explanation is { } explanation && folder is not null)
         {
             files.Add(folder.Write($"{task.Name}.explain.json", Output.JsonFile(writer => ExplainJson.Write(writer, task.Picture.Path, explanation, bank, session.Model)), cancellation));
@@ -156,8 +158,12 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
         double write = Milliseconds(start);
         times = times with { Write = write, Total = times.Decode + times.Prepare + times.Encode + times.Label + write };
         outcome = outcome with { Times = times };
-        outcome = outcome with { Json = SegmentJson.Bytes(outcome, session, bank, settings) };
-        if ((settings.Outputs & OutputKind.Json) != 0 && folder is not null)
+        bool isFile = (settings.Outputs & OutputKind.Json) != 0;
+        if (isFile || settings.JsonLines)
+        {
+            outcome = outcome with { Json = SegmentJson.Bytes(outcome, settings.JsonRle ? runs : null, session, bank, settings) };
+        }
+        if (isFile && folder is not null)
         {
             files.Add(folder.Write($"{task.Name}.json", outcome.Json, cancellation));
         }
