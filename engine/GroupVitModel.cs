@@ -46,7 +46,7 @@ public sealed class GroupVitModel : IDisposable
     /// <summary>The labels that the model folder suggests (labels.txt), or none.</summary>
     public IReadOnlyList<string> Labels { get; }
 
-    /// <summary>Identifies the weights: a <see cref="LabelBank"/> of another model is refused by it.</summary>
+    /// <summary>Identifies the weights of the image side, with which a bank's labels are compared: a <see cref="LabelBank"/> of another model is refused by it.</summary>
     public string Fingerprint => Checkpoint.Fingerprint;
 
     /// <summary>The short side of the network input for segmentation by preset nvlabs, in pixels.</summary>
@@ -60,6 +60,15 @@ public sealed class GroupVitModel : IDisposable
 
     /// <exception cref="ModelFileException">The model has no tokenizer files.</exception>
     internal ClipTokenizer Tokenizer => tokenizer.Value;
+
+    /// <exception cref="ModelFileException">The weights have no text side.</exception>
+    internal void RequireText()
+    {
+        if (!Checkpoint.HasText)
+        {
+            throw new ModelFileException(Checkpoint.Name, "these weights have no text side, so no text can be encoded; labels must come from a label bank (--bank) that was made with the whole model");
+        }
+    }
 
     /// <summary>
     /// Opens a model folder (config.json, model.safetensors, ...), or a .safetensors file with its config.json beside it or one folder up.

@@ -35,10 +35,13 @@ public sealed class LabelBank
     /// <summary>The labels in the order given; a mask's values are positions in it.</summary>
     public IReadOnlyList<string> Labels { get; }
 
+    /// <summary>The labels as they were given, with their synonyms.</summary>
+    public IReadOnlyList<string> Texts { get => field ?? Labels; internal init; }
+
     /// <summary>True where label 0 is the background threshold and has no embedding.</summary>
     public bool HasBackground { get; }
 
-    /// <summary>The prompt templates that were averaged.</summary>
+    /// <summary>The prompt templates that were averaged; of a combined bank those of all its parts.</summary>
     public IReadOnlyList<string> Templates { get; }
 
     /// <summary>How the texts were cleaned.</summary>
@@ -51,6 +54,16 @@ public sealed class LabelBank
     internal float[] Embeddings { get; }
 
     internal int Width { get; }
+
+    /// <summary>Stands for the embeddings, to eleven bits of each value: machines that sum in another order agree.</summary>
+    internal string ContentHash
+    {
+        get
+        {
+            short[] rounded = [.. Embeddings.Select(value => (short)Math.Round(value * 1024))];
+            return Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Runtime.InteropServices.MemoryMarshal.AsBytes<short>(rounded)));
+        }
+    }
 
     /// <summary>Labels that have an embedding.</summary>
     internal int Count => Embeddings.Length / Width;
@@ -82,12 +95,42 @@ public sealed class LabelBank
             ["format"] = Format,
             ["fingerprint"] = Fingerprint,
             ["labels"] = JsonSerializer.Serialize(Labels),
+            ["texts"] = JsonSerializer.Serialize(Texts),
             ["templates"] = JsonSerializer.Serialize(Templates),
             ["normalization"] = Normalization.ToString(),
             ["background"] = HasBackground ? "true" : "false",
         };
         TensorToWrite tensor = TensorToWrite.OfFloats("embeddings", SafetensorsType.F32, [Count, Width], (first, span) => Embeddings.AsSpan((int)first, span.Length).CopyTo(span));
         SafetensorsWriter.Write(path, [tensor], metadata);
+    }
+
+    /// <summary>The labels of several banks one after another; a background may only be the first's.</summary>
+    /// <exception cref="LabelException">The banks are of different models or were cleaned differently, a label is in two, or a later one has a background.</exception>
+    public static LabelBank Combine(params IReadOnlyList<LabelBank> banks)
+    {
+        ArgumentNullException.ThrowIfNull(banks);
+        LabelBank first = banks.Count > 0 ? banks[0] : throw new ArgumentException("there must be at least one bank", nameof(banks));
+        foreach (LabelBank bank in banks.Skip(1))
+        {
+            if (bank.Fingerprint != first.Fingerprint || bank.Width != first.Width)
+            {
+                throw new LabelException($"label banks of two models cannot be combined (fingerprints {first.Fingerprint} and {bank.Fingerprint})");
+            }
+            if (bank.Normalization != first.Normalization)
+            {
+                throw new LabelException($"the banks' texts were cleaned differently ({first.Normalization} and {bank.Normalization}); encode one of them again");
+            }
+            if (bank.HasBackground)
+            {
+                throw new LabelException("only the first of combined banks may have a background: it is label 0");
+            }
+        }
+        return new LabelBank(
+            Text.ClassNames.Check([.. banks.SelectMany(bank => bank.Labels)]), first.HasBackground, [.. banks.SelectMany(bank => bank.Embeddings)], first.Width,
+            [.. banks.SelectMany(bank => bank.Templates).Distinct()], first.Normalization, first.Fingerprint)
+        {
+            Texts = [.. banks.SelectMany(bank => bank.Texts)],
+        };
     }
 
     /// <summary>Reads a bank that <see cref="Save"/> wrote.</summary>
@@ -147,7 +190,16 @@ public sealed class LabelBank
         {
             throw new ModelFileException(path, $"the metadata says that there is a background, but the first label is '{SafetensorsHeader.Shorten(labels[0])}'");
         }
-        return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "");
+        // Banks of before there were synonyms have none.
+        string[] texts = file.Metadata.ContainsKey("texts") ? Strings(file, path, "texts") : labels;
+        if (texts.Length != labels.Length)
+        {
+            throw new ModelFileException(path, $"the metadata holds {texts.Length} texts for {labels.Length} labels");
+        }
+        return new LabelBank(labels, background, embeddings, (int)entry.Shape[1], Strings(file, path, "templates"), normalization, file.Metadata.GetValueOrDefault("fingerprint") ?? "")
+        {
+            Texts = texts,
+        };
     }
 
     private static string[] Strings(SafetensorsFile file, string path, string key)

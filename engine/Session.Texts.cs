@@ -7,7 +7,10 @@ public sealed partial class Session
     /// <summary>
     /// Encodes labels once: each is put into every template, encoded, and the mean is normalised (spec F.1 step 0).
     /// </summary>
-    /// <param name="labels">At least one, no duplicates; a mask's values are positions in this list.</param>
+    /// <param name="labels">
+    /// At least one, no duplicates; a mask's values are positions in this list. A label may have synonyms, <c>sofa|couch|settee</c>: it is
+    /// named by the first, and its embedding is the mean over all of them and all templates. A bar that is no separator is written <c>\|</c>.
+    /// </param>
     /// <param name="how">Templates, cleaning, background.</param>
     /// <param name="cancellation">Looked at between the steps of the text tower.</param>
     /// <exception cref="LabelException">A label is empty, twice there, or longer than the model's context.</exception>
@@ -27,19 +30,30 @@ public sealed partial class Session
         {
             throw new ArgumentException("there must be at least one template", nameof(how));
         }
-        List<string> texts = [];
-        foreach (string label in background ? list.Skip(1) : list)
+        // A label's words one after another, each in every template.
+        IReadOnlyList<string>[] words = [.. list.Select(Synonyms.Of)];
+        if (background && words[0].Count > 1)
         {
-            texts.AddRange(templates.Select(template => PromptTemplates.Format(template, label)));
+            throw new LabelException("'background' is a threshold and has no synonyms");
+        }
+        int first = background ? 1 : 0;
+        List<string> texts = [];
+        foreach (string word in words.Skip(first).SelectMany(label => label))
+        {
+            texts.AddRange(templates.Select(template => PromptTemplates.Format(template, word)));
         }
         float[] projected = EncodeTexts(texts, how.Normalization, cancellation);
         int width = model.Config.ProjectionDim;
-        float[] embeddings = new float[texts.Count / templates.Count * width];
-        for (int c = 0; c < embeddings.Length / width; c++)
+        float[] embeddings = new float[(list.Count - first) * width];
+        int at = 0;
+        for (int c = first; c < list.Count; c++)
         {
-            UnitMean(projected.AsSpan(c * templates.Count * width, templates.Count * width), width, embeddings.AsSpan(c * width, width));
+            int rows = words[c].Count * templates.Count;
+            UnitMean(projected.AsSpan(at * width, rows * width), width, embeddings.AsSpan((c - first) * width, width));
+            at += rows;
         }
-        return new LabelBank(list, background, embeddings, width, templates, how.Normalization, model.Fingerprint);
+        IReadOnlyList<string> names = ClassNames.Check([.. words.Select(label => label[0])]);
+        return new LabelBank(names, background, embeddings, width, templates, how.Normalization, model.Fingerprint) { Texts = list };
     }
 
     /// <summary>A text's embedding, of length 1.</summary>
@@ -55,6 +69,7 @@ public sealed partial class Session
 
     private float[] EncodeTexts(IReadOnlyList<string> texts, TextNormalization normalization, CancellationToken cancellation)
     {
+        model.RequireText();
         ClipTokenizer tokenizer = model.Tokenizer;
         int context = model.Config.Text.MaxPositionEmbeddings;
         int width = model.Config.ProjectionDim;

@@ -40,10 +40,13 @@ internal sealed record ImageDecodeOptions
 /// The gate for pictures from outside: PNG and JPEG by their first bytes, everything else refused by name. Headers are walked
 /// and sizes checked before anything is allocated; the memory used is bounded by the file's size plus a small multiple of the
 /// raster its data can really fill. The result is upright (EXIF orientation applied) and opaque.
+/// <para>A PNG file above 4 MiB takes 3 bytes a pixel and a few rows while it is decoded (4 with all that is around it), a smaller one
+/// its own size more; a JPEG 9 bytes a pixel and its own size (12 at most for files of up to 3 bytes a pixel).</para>
 /// </summary>
 internal static class ImageDecoder
 {
     private const int MagicBytes = 16;
+    private const int LargeFile = 4 << 20;
 
     /// <summary>Decodes a file.</summary>
     /// <exception cref="ImageFileException">The file cannot be read, or is no picture that this library reads.</exception>
@@ -79,7 +82,34 @@ internal static class ImageDecoder
     {
         ArgumentNullException.ThrowIfNull(stream);
         options ??= ImageDecodeOptions.Default;
-        return Decode(ReadAll(stream, name, options), name, options);
+        return stream.CanSeek && IsLargePng(stream, name, options)
+            ? PngDecoder.Decode(PictureBytes.Of(stream, name), name, options)
+            : Decode(ReadAll(stream, name, options), name, options);
+    }
+
+    // A PNG that would take long to fill memory is read where it lies.
+    private static bool IsLargePng(Stream stream, string name, ImageDecodeOptions options)
+    {
+        try
+        {
+            long length = stream.Length - stream.Position;
+            if (length <= LargeFile)
+            {
+                return false;
+            }
+            byte[] head = new byte[MagicBytes];
+            int count = stream.ReadAtLeast(head, MagicBytes, throwOnEndOfStream: false);
+            stream.Position -= count;
+            if (RequirePngOrJpeg(head.AsSpan(0, count), name) != ImageFormat.Png)
+            {
+                return false;
+            }
+            return length <= 4L * options.MaxBytes ? true : throw new ImageFileException(name, $"is longer than the limit of {4L * options.MaxBytes} bytes");
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new ImageFileException(name, $"cannot be read: {error.Message}", error);
+        }
     }
 
     /// <summary>Decodes a picture in memory.</summary>
@@ -103,8 +133,9 @@ internal static class ImageDecoder
             byte[] head = new byte[MagicBytes];
             int count = stream.ReadAtLeast(head, MagicBytes, throwOnEndOfStream: false);
             RequirePngOrJpeg(head.AsSpan(0, count), name);
-            // Grows with what has arrived, never with what a stream claims to hold.
-            using MemoryStream whole = new();
+            // Grows with what has arrived, never with what a stream claims to hold; but a file's length is known, and growing by doubling
+            // would hold it three times.
+            using MemoryStream whole = new(stream is FileStream file && file.CanSeek ? (int)Math.Clamp(file.Length, 0, options.MaxBytes) : 0);
             whole.Write(head, 0, count);
             byte[] buffer = new byte[1 << 16];
             while ((count = stream.Read(buffer)) > 0)
@@ -115,7 +146,7 @@ internal static class ImageDecoder
                 }
                 whole.Write(buffer, 0, count);
             }
-            return whole.ToArray();
+            return whole.Length == whole.Capacity ? whole.GetBuffer() : whole.ToArray();
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {

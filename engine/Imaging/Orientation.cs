@@ -46,6 +46,20 @@ internal static class Orientation
         return 1;
     }
 
+    /// <summary>Where stored pixels stand in the upright raster, as a pixel's number: that of the first, and the steps to the right and down in the stored one.</summary>
+    public static (int Origin, int Right, int Down) Places(int width, int height, int orientation) => orientation switch
+    {
+        1 => (0, 1, width),
+        2 => (width - 1, -1, width),
+        3 => (height * width - 1, -1, -width),
+        4 => ((height - 1) * width, 1, -width),
+        5 => (0, height, 1),
+        6 => (height - 1, height, -1),
+        7 => (width * height - 1, -height, -1),
+        8 => ((width - 1) * height, -height, 1),
+        _ => throw new ArgumentOutOfRangeException(nameof(orientation), orientation, "an orientation is 1 to 8"),
+    };
+
     /// <summary>Turns the stored raster upright; 1 returns the raster itself.</summary>
     public static RgbImage Apply(RgbImage image, int orientation)
     {

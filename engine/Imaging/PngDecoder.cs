@@ -8,28 +8,37 @@ namespace GroupViT.Native.Imaging;
 /// </summary>
 internal static class PngDecoder
 {
-    public static RgbImage Decode(byte[] file, string name, ImageDecodeOptions options)
+    public static RgbImage Decode(byte[] file, string name, ImageDecodeOptions options) => Decode(PictureBytes.Of(file, name), name, options);
+
+    /// <summary>
+    /// Row by row, each to its place in the upright picture: beside the raster of three bytes a pixel a few rows are all that is held.
+    /// </summary>
+    public static RgbImage Decode(PictureBytes file, string name, ImageDecodeOptions options)
     {
         PngFile png = PngFile.Parse(file, name, options);
-        RgbImage image = new(png.Width, png.Height, name);
+        RgbImage image = png.Orientation >= 5 ? new(png.Height, png.Width, name) : new(png.Width, png.Height, name);
+        (int origin, int right, int down) = Orientation.Places(png.Width, png.Height, png.Orientation);
         PixelExpander expander = new(png, name, options.Alpha);
-        byte[] pass = png.Interlaced ? new byte[png.Width * 3] : [];
+        byte[] dense = png.Interlaced || png.Orientation != 1 ? new byte[png.Width * 3] : [];
+        byte[] pixels = image.Pixels;
         ForEachRow(png, file, name, (row, x, y, step, width) =>
         {
-            Span<byte> target = image.Row(y);
-            if (step == 1)
+            if (step == 1 && png.Orientation == 1)
             {
-                expander.Expand(row, target, y);
+                expander.Expand(row, image.Row(y), y);
                 return;
             }
-            Span<byte> dense = pass.AsSpan(0, width * 3);
-            expander.Expand(row, dense, y);
-            for (int from = 0, to = x * 3; from < dense.Length; from += 3, to += step * 3)
+            Span<byte> samples = dense.AsSpan(0, width * 3);
+            expander.Expand(row, samples, y);
+            int to = (origin + y * down + x * right) * 3;
+            for (int from = 0; from < samples.Length; from += 3, to += step * right * 3)
             {
-                dense.Slice(from, 3).CopyTo(target[to..]);
+                pixels[to] = samples[from];
+                pixels[to + 1] = samples[from + 1];
+                pixels[to + 2] = samples[from + 2];
             }
         });
-        return Orientation.Apply(image, png.Orientation);
+        return image;
     }
 
     /// <summary>
@@ -43,13 +52,14 @@ internal static class PngDecoder
         {
             throw new ImageFileException(name, "is not a PNG file, which a label map must be");
         }
-        PngFile png = PngFile.Parse(file, name, options ?? ImageDecodeOptions.Default);
+        PictureBytes bytes = PictureBytes.Of(file, name);
+        PngFile png = PngFile.Parse(bytes, name, options ?? ImageDecodeOptions.Default);
         if (png.ColorType is not (PngColorType.Gray or PngColorType.Palette))
         {
             throw new ImageFileException(name, $"holds {png.ColorType} pixels, but a label map must be indexed or grey");
         }
         int[] labels = new int[png.Width * png.Height];
-        ForEachRow(png, file, name, (row, x, y, step, width) =>
+        ForEachRow(png, bytes, name, (row, x, y, step, width) =>
         {
             for (int i = 0; i < width; i++)
             {
@@ -61,7 +71,7 @@ internal static class PngDecoder
 
     private delegate void RowSink(ReadOnlySpan<byte> row, int x, int y, int step, int width);
 
-    private static void ForEachRow(PngFile png, byte[] file, string name, RowSink sink)
+    private static void ForEachRow(PngFile png, PictureBytes file, string name, RowSink sink)
     {
         using PngScanlines lines = new(png, file, name);
         foreach ((int x, int y, int stepX, int stepY, int width, int height) in png.Passes())

@@ -14,7 +14,7 @@ internal enum PngColorType
 
 /// <summary>
 /// A PNG file's chunks, walked and checked (PNG specification, third edition, sections 5 and 11): order, lengths, checksums, and that
-/// the compressed bytes can fill the declared raster. No pixel is decoded here and nothing is allocated but the palette.
+/// the compressed bytes can fill the declared raster. No pixel is decoded here and little is allocated: the chunks that are wanted, and 64 KiB.
 /// </summary>
 internal sealed class PngFile
 {
@@ -26,10 +26,14 @@ internal sealed class PngFile
 
     private const int ChunkOverhead = 12;
 
-    private readonly string _name;
-    private readonly byte[] _file;
+    // The chunks whose bytes are wanted are short: 13, 768 and 256 bytes, and EXIF's, which JPEG bounds to 64 KiB.
+    private const int MaxWanted = 1 << 20;
 
-    private PngFile(byte[] file, string name) => (_file, _name) = (file, name);
+    private readonly string _name;
+    private readonly PictureBytes _file;
+    private readonly byte[] _buffer = new byte[1 << 16];
+
+    private PngFile(PictureBytes file, string name) => (_file, _name) = (file, name);
 
     public static ReadOnlySpan<byte> Signature => [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A];
 
@@ -54,7 +58,7 @@ internal sealed class PngFile
     public int Orientation { get; private set; } = 1;
 
     /// <summary>Where in the file the pieces of the zlib stream lie.</summary>
-    public List<(int Offset, int Length)> Data { get; } = [];
+    public List<(long Offset, int Length)> Data { get; } = [];
 
     public int BitsPerPixel => BitDepth * ColorType switch
     {
@@ -86,7 +90,9 @@ internal sealed class PngFile
         return passes;
     }
 
-    public static PngFile Parse(byte[] file, string name, ImageDecodeOptions options)
+    public static PngFile Parse(byte[] file, string name, ImageDecodeOptions options) => Parse(PictureBytes.Of(file, name), name, options);
+
+    public static PngFile Parse(PictureBytes file, string name, ImageDecodeOptions options)
     {
         PngFile png = new(file, name);
         png.Walk(options);
@@ -96,13 +102,12 @@ internal sealed class PngFile
     private void Walk(ImageDecodeOptions options)
     {
         bool dataEnded = false, sawTransparency = false, sawPalette = false, sawExif = false;
-        int position = Signature.Length;
+        long position = Signature.Length;
         for (bool first = true; ; first = false)
         {
-            (string type, ReadOnlyMemory<byte> memory) = ReadChunk(position);
-            ReadOnlySpan<byte> chunk = memory.Span;
-            int at = position;
-            position += chunk.Length + ChunkOverhead;
+            (string type, int length, byte[] chunk) = ReadChunk(position);
+            long at = position;
+            position += (long)length + ChunkOverhead;
             if (first != (type == "IHDR"))
             {
                 throw Bad(at, first ? $"the first chunk must be IHDR, not {type}" : "a second IHDR chunk");
@@ -132,7 +137,7 @@ internal sealed class PngFile
                 case "IDAT":
                     Require(!dataEnded, at, "the IDAT chunks must follow each other");
                     Require(ColorType != PngColorType.Palette || Palette.Length > 0, at, "a palette picture without a PLTE chunk before its data");
-                    Data.Add((at + 8, chunk.Length));
+                    Data.Add((at + 8, length));
                     break;
                 case "IEND":
                     Require(Data.Count > 0, at, "no IDAT chunk, so no pixels");
@@ -146,14 +151,18 @@ internal sealed class PngFile
         }
     }
 
-    private (string Type, ReadOnlyMemory<byte> Data) ReadChunk(int at)
+    /// <summary>A chunk's length, and its bytes if it is one that is read here.</summary>
+    private (string Type, int Length, byte[] Data) ReadChunk(long at)
     {
-        if (_file.Length - at < ChunkOverhead)
+        long left = _file.Length - at;
+        if (left < ChunkOverhead)
         {
             throw Bad(at, "the file ends before its IEND chunk: it is truncated");
         }
-        uint length = BinaryPrimitives.ReadUInt32BigEndian(_file.AsSpan(at));
-        ReadOnlySpan<byte> letters = _file.AsSpan(at + 4, 4);
+        Span<byte> head = stackalloc byte[8];
+        _file.Read(at, head);
+        uint length = BinaryPrimitives.ReadUInt32BigEndian(head);
+        ReadOnlySpan<byte> letters = head[4..];
         foreach (byte letter in letters)
         {
             if (!char.IsAsciiLetter((char)letter))
@@ -162,18 +171,33 @@ internal sealed class PngFile
             }
         }
         string type = Encoding.ASCII.GetString(letters);
-        if (length > _file.Length - at - ChunkOverhead)
+        if (length > Math.Min(left - ChunkOverhead, int.MaxValue))
         {
-            throw Bad(at, $"the {type} chunk claims {length} bytes, but only {_file.Length - at - ChunkOverhead} are left: the file is truncated or damaged");
+            throw Bad(at, $"the {type} chunk claims {length} bytes, but only {left - ChunkOverhead} are left: the file is truncated or damaged");
         }
-        uint stored = BinaryPrimitives.ReadUInt32BigEndian(_file.AsSpan(at + 8 + (int)length));
-        uint computed = Crc32.Append(0, _file.AsSpan(at + 4, (int)length + 4));
+        bool wanted = type is "IHDR" or "PLTE" or "tRNS" or "eXIf";
+        if (wanted && length > MaxWanted)
+        {
+            throw Bad(at, $"a {type} chunk of {length} bytes, where {MaxWanted} would be many");
+        }
+        byte[] data = wanted ? new byte[length] : [];
+        uint computed = Crc32.Append(0, letters);
+        for (int done = 0; done < length;)
+        {
+            Span<byte> piece = wanted ? data : _buffer.AsSpan(0, (int)Math.Min(_buffer.Length, length - done));
+            _file.Read(at + 8 + done, piece);
+            computed = Crc32.Append(computed, piece);
+            done += piece.Length;
+        }
+        Span<byte> checksum = stackalloc byte[4];
+        _file.Read(at + 8 + length, checksum);
+        uint stored = BinaryPrimitives.ReadUInt32BigEndian(checksum);
         return stored == computed
-            ? (type, _file.AsMemory(at + 8, (int)length))
+            ? (type, (int)length, data)
             : throw Bad(at, $"the checksum of the {type} chunk is {stored:X8}, but its bytes give {computed:X8}: the file is damaged");
     }
 
-    private void ReadHeader(ReadOnlySpan<byte> chunk, int at, ImageDecodeOptions options)
+    private void ReadHeader(ReadOnlySpan<byte> chunk, long at, ImageDecodeOptions options)
     {
         Require(chunk.Length == 13, at, $"an IHDR chunk of {chunk.Length} bytes instead of 13");
         uint width = BinaryPrimitives.ReadUInt32BigEndian(chunk);
@@ -194,7 +218,7 @@ internal sealed class PngFile
         (Width, Height, BitDepth, ColorType, Interlaced) = ((int)width, (int)height, depth, (PngColorType)color, chunk[12] == 1);
     }
 
-    private void ReadPalette(ReadOnlySpan<byte> chunk, int at)
+    private void ReadPalette(ReadOnlySpan<byte> chunk, long at)
     {
         Require(chunk.Length is > 0 and <= 768 && chunk.Length % 3 == 0, at, $"a palette of {chunk.Length} bytes, which is not 1 to 256 colours of three");
         Require(ColorType is not (PngColorType.Gray or PngColorType.GrayAlpha), at, "a palette in a grey picture");
@@ -205,7 +229,7 @@ internal sealed class PngFile
         }
     }
 
-    private void ReadTransparency(ReadOnlySpan<byte> chunk, int at)
+    private void ReadTransparency(ReadOnlySpan<byte> chunk, long at)
     {
         bool valid = ColorType switch
         {
@@ -235,7 +259,7 @@ internal sealed class PngFile
         }
     }
 
-    private void Require(bool condition, int at, string problem)
+    private void Require(bool condition, long at, string problem)
     {
         if (!condition)
         {
@@ -243,5 +267,5 @@ internal sealed class PngFile
         }
     }
 
-    private ImageFileException Bad(int at, string problem) => new(_name, $"PNG, byte {at}: {problem}");
+    private ImageFileException Bad(long at, string problem) => new(_name, $"PNG, byte {at}: {problem}");
 }

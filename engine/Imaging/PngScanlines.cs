@@ -19,7 +19,7 @@ internal sealed class PngScanlines : IDisposable
     private byte[] _previous;
     private int _rowBytes;
 
-    public PngScanlines(PngFile png, byte[] file, string name)
+    public PngScanlines(PngFile png, PictureBytes file, string name)
     {
         (_png, _name) = (png, name);
         _zlib = new ZLibStream(new PiecesStream(file, png.Data), CompressionMode.Decompress);
@@ -128,7 +128,7 @@ internal sealed class PngScanlines : IDisposable
     }
 
     /// <summary>The pieces of the IDAT chunks as one stream.</summary>
-    private sealed class PiecesStream(byte[] file, List<(int Offset, int Length)> pieces) : Stream
+    private sealed class PiecesStream(PictureBytes file, List<(long Offset, int Length)> pieces) : Stream
     {
         private int _piece;
         private int _done;
@@ -153,9 +153,9 @@ internal sealed class PngScanlines : IDisposable
             {
                 return 0;
             }
-            (int offset, int length) = pieces[_piece];
+            (long offset, int length) = pieces[_piece];
             int count = Math.Min(buffer.Length, length - _done);
-            file.AsSpan(offset + _done, count).CopyTo(buffer);
+            file.Read(offset + _done, buffer[..count]);
             _done += count;
             return count;
         }

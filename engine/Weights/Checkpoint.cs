@@ -35,14 +35,16 @@ internal sealed class Checkpoint : IDisposable
         Config = config;
         Layout = layout;
         var types = new HashSet<SafetensorsType>();
-        foreach (string name in table.Parameters.Select(p => p.NameIn(layout)).Distinct())
+        HasText = file.Tensors.ContainsKey(table.Parameters.First(p => IsText(p)).NameIn(layout));
+        Parameters = HasText ? table.Parameters : [.. table.Parameters.Where(p => !IsText(p))];
+        foreach (string name in Parameters.Select(p => p.NameIn(layout)).Distinct())
         {
             SafetensorsEntry entry = file.Tensors[name];
             types.Add(entry.Type);
             Bytes += entry.ByteLength;
         }
         WeightType = types.Count > 1 ? WeightType.Mixed : Enum.Parse<WeightType>(types.Single().ToString());
-        _fingerprint = new(() => CheckpointFingerprint.Of(_file, Config));
+        _fingerprint = new(() => CheckpointFingerprint.Of(_file, Config, [.. table.Parameters.Where(p => !IsText(p)).Select(p => p.NameIn(layout)).Distinct()]));
     }
 
     public GroupVitConfig Config { get; }
@@ -60,12 +62,16 @@ internal sealed class Checkpoint : IDisposable
     /// <summary>Every tensor of the file, as stored; those that no model needs are among them.</summary>
     public IEnumerable<SafetensorsEntry> Entries => _file.Tensors.Values;
 
-    /// <summary>Every tensor of the model, in the order of the computation.</summary>
-    public IReadOnlyList<ParameterInfo> Parameters => _table.Parameters;
+    /// <summary>Every tensor of the model that is there, in the order of the computation.</summary>
+    public IReadOnlyList<ParameterInfo> Parameters { get; }
+
+    /// <summary>False for a file without any tensor of the text side: labels then come from a <see cref="LabelBank"/>.</summary>
+    public bool HasText { get; }
 
     /// <summary>
-    /// 64 hexadecimal digits that stand for these weights: SHA-256 over the configuration, every tensor's name, type and shape, and a
-    /// sample of every tensor (small ones wholly). Equal for files that differ only in order, padding or metadata.
+    /// 64 hexadecimal digits that stand for the image side, which label banks must fit: SHA-256 over the configuration, the name, type and
+    /// shape of every tensor of the image encoder, its projection and the temperature, and a sample of each (small ones wholly). Equal for
+    /// files that differ only in order, padding, metadata, or in having a text side.
     /// Computed on first use, reading at most 4 KiB of each tensor; a change that avoids the sampled bytes is not seen.
     /// </summary>
     public string Fingerprint => _fingerprint.Value;
@@ -212,12 +218,20 @@ internal sealed class Checkpoint : IDisposable
         return null;
     }
 
+    private static bool IsText(ParameterInfo parameter) => parameter.Part is ModelPart.TextEncoder or ModelPart.TextProjector;
+
     private static void CheckNames(WeightsSource file, ParameterTable table, KeyLayout layout)
     {
         // Missing ones in the order of the computation, extra ones in the file's: what belongs together stays together.
         string[] expected = [.. table.Parameters.Select(p => p.NameIn(layout)).Distinct()];
         var known = expected.ToHashSet(StringComparer.Ordinal);
         List<string> missing = [.. expected.Where(name => !file.Tensors.ContainsKey(name))];
+        // All of the text side or nothing: a part of it is a damaged file.
+        string[] text = [.. table.Parameters.Where(IsText).Select(p => p.NameIn(layout)).Distinct()];
+        if (text.All(missing.Contains))
+        {
+            missing.RemoveAll(text.Contains);
+        }
         List<string> extra = [.. file.Tensors.Keys.Where(name => !known.Contains(name) && !ParameterTable.IsIgnorable(name))];
         if (missing.Count == 0 && extra.Count == 0)
         {
@@ -240,7 +254,10 @@ internal sealed class Checkpoint : IDisposable
         Span<long> expected = stackalloc long[8];
         foreach (ParameterInfo parameter in table.Parameters)
         {
-            SafetensorsEntry entry = file.Tensors[parameter.NameIn(layout)];
+            if (!file.Tensors.TryGetValue(parameter.NameIn(layout), out SafetensorsEntry? entry))
+            {
+                continue;
+            }
             ReadOnlySpan<int> shape = parameter.ShapeIn(layout);
             for (int axis = 0; axis < shape.Length; axis++)
             {

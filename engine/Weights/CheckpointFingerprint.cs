@@ -11,13 +11,16 @@ internal static class CheckpointFingerprint
     private const int Pieces = 16;
     private const int PieceLength = 256;
 
-    public static string Of(WeightsSource file, GroupVitConfig config)
+    /// <param name="file">The weights.</param>
+    /// <param name="config">Their configuration.</param>
+    /// <param name="names">Of the tensors that count, all there.</param>
+    public static string Of(WeightsSource file, GroupVitConfig config, IReadOnlyCollection<string> names)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        Append(hash, "GroupViT checkpoint 1");
+        Append(hash, "GroupViT checkpoint 2");
         Append(hash, config.ToJson());
         byte[] sample = new byte[Pieces * PieceLength];
-        foreach (SafetensorsEntry entry in file.Tensors.Values.OrderBy(e => e.Name, StringComparer.Ordinal))
+        foreach (SafetensorsEntry entry in names.Order(StringComparer.Ordinal).Select(name => file.Tensors[name]))
         {
             Append(hash, entry.ToString());
             if (entry.ByteLength <= sample.Length)

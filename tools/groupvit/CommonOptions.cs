@@ -83,11 +83,11 @@ internal static class CommonOptions
 
     public static Option<bool> SkipBad() => new("--skip-bad") { Description = "pictures that fail are reported, but do not change the exit code" };
 
-    public static Option<string?> Labels() => new("--labels") { Description = "labels between commas; default: the model folder's labels.txt", HelpName = "\"a, b\"" };
+    public static Option<string?> Labels() => new("--labels") { Description = "labels between commas, synonyms between bars; default: the model folder's labels.txt", HelpName = "\"a, b\"" };
 
     public static Option<string?> LabelsFile() => new("--labels-file") { Description = "a text file with one label on a line", HelpName = "FILE" };
 
-    public static Option<string?> Bank() => new("--bank") { Description = "finished label embeddings, as the command labels writes them", HelpName = "FILE" };
+    public static Option<string[]> Bank() => new("--bank") { Description = "finished label embeddings, as the command labels writes them; given several times, all of them", HelpName = "FILE", DefaultValueFactory = _ => [] };
 
     public static Option<string?> Templates(string preset) => new("--templates")
     {

@@ -9,7 +9,7 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
 {
     private readonly Option<string?> labels = CommonOptions.Labels();
     private readonly Option<string?> labelsFile = CommonOptions.LabelsFile();
-    private readonly Option<string?> bank = CommonOptions.Bank();
+    private readonly Option<string[]> bank = CommonOptions.Bank();
     private readonly Option<string?> templates = CommonOptions.Templates(presetTemplates);
     private readonly Option<TextNormalization?> normalization = CommonOptions.Normalization("openai with preset nvlabs, huggingface with transformers");
 
@@ -26,21 +26,21 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
     {
         string? list = parsed.GetValue(labels);
         string? file = parsed.GetValue(labelsFile);
-        string? bankFile = parsed.GetValue(bank);
+        string[] bankFiles = parsed.GetValue(bank)!;
         string? templateSet = parsed.GetValue(templates);
         TextNormalization? cleaning = parsed.GetValue(normalization);
-        if ((list is null ? 0 : 1) + (file is null ? 0 : 1) + (bankFile is null ? 0 : 1) > 1)
+        if ((list is null ? 0 : 1) + (file is null ? 0 : 1) + (bankFiles.Length == 0 ? 0 : 1) > 1)
         {
             throw new UsageException("--labels, --labels-file and --bank exclude one another; give one of them");
         }
         bool knowsBackground = background && preset == SegmentationPreset.Nvlabs;
-        if (bankFile is not null)
+        if (bankFiles.Length > 0)
         {
             if (templateSet is not null || cleaning is not null)
             {
                 throw new UsageException("a bank brings its templates and normalization along; leave out --templates and --normalization");
             }
-            return ReadBank(bankFile, model, knowsBackground);
+            return ReadBank(bankFiles, model, knowsBackground);
         }
         IReadOnlyList<string> chosen = list is not null ? ClassNames.Parse(list)
             : file is not null ? ReadFile(file, ClassNames.Read)
@@ -49,21 +49,27 @@ internal sealed class LabelChoiceOptions(string presetTemplates)
         return LabelChoice.Of(chosen, templateSet ?? presetTemplates, cleaning, preset, background);
     }
 
-    private static LabelChoice ReadBank(string file, GroupVitModel model, bool knowsBackground)
+    private static LabelChoice ReadBank(string[] files, GroupVitModel model, bool knowsBackground)
     {
-        if (!File.Exists(file))
+        List<LabelBank> banks = [];
+        foreach (string file in files)
         {
-            throw new ModelFileException(file, "there is no such label bank");
+            if (!File.Exists(file))
+            {
+                throw new ModelFileException(file, "there is no such label bank");
+            }
+            LabelBank one = LabelBank.Load(file);
+            if (one.Fingerprint != model.Fingerprint)
+            {
+                throw new LabelException($"{file}: the label bank is of another model (fingerprint {one.Fingerprint}, not {model.Fingerprint}); make one with this model");
+            }
+            if (one.HasBackground && !knowsBackground)
+            {
+                throw new LabelException($"{file}: the bank has a background threshold, which only segmentation by preset nvlabs knows; make one without");
+            }
+            banks.Add(one);
         }
-        LabelBank bank = LabelBank.Load(file);
-        if (bank.Fingerprint != model.Fingerprint)
-        {
-            throw new LabelException($"{file}: the label bank is of another model (fingerprint {bank.Fingerprint}, not {model.Fingerprint}); make one with this model");
-        }
-        if (bank.HasBackground && !knowsBackground)
-        {
-            throw new LabelException($"{file}: the bank has a background threshold, which only segmentation by preset nvlabs knows; make one without");
-        }
+        LabelBank bank = LabelBank.Combine(banks);
         string templates = PromptTemplates.Names.FirstOrDefault(name => PromptTemplates.Find(name)!.Value.SequenceEqual(bank.Templates)) ?? "of the bank";
         return new LabelChoice(bank.Labels, bank, templates, bank.Templates, bank.Normalization, bank.HasBackground);
     }

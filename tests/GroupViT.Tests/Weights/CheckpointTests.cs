@@ -244,10 +244,35 @@ internal sealed class CheckpointTests
         }, "tiny");
         Assert.That(reordered.Fingerprint, Is.EqualTo(rewritten.Fingerprint));
 
-        foreach ((string name, int index) in new[] { ("logit_scale", 0), ("text_model.final_layer_norm.bias", 47), ("vision_model.embeddings.patch_embeddings.projection.weight", 0), ("vision_model.embeddings.patch_embeddings.projection.weight", 64 * 768 - 1) })
+        foreach ((string name, int index) in new[] { ("logit_scale", 0), ("visual_projection.3.bias", 1), ("vision_model.embeddings.patch_embeddings.projection.weight", 0), ("vision_model.embeddings.patch_embeddings.projection.weight", 64 * 768 - 1) })
         {
             using Checkpoint changed = Changed(tensors => tensors[name] = With(tensors[name], index, 0.123f), "tiny");
             Assert.That(changed.Fingerprint, Is.Not.EqualTo(rewritten.Fingerprint), $"{name} {index}");
+        }
+        using Checkpoint otherText = Changed(tensors => tensors["text_model.final_layer_norm.bias"] = With(tensors["text_model.final_layer_norm.bias"], 47, 0.123f), "tiny");
+        Assert.That(otherText.Fingerprint, Is.EqualTo(rewritten.Fingerprint), "label banks are compared with the image side");
+        using Checkpoint imageOnly = Changed(WithoutText, "tiny");
+        Assert.That((imageOnly.Fingerprint, imageOnly.HasText, rewritten.HasText), Is.EqualTo((rewritten.Fingerprint, false, true)));
+        Assert.That(imageOnly.Parameters.Select(parameter => parameter.Name), Has.None.StartWith("text"));
+    }
+
+    [Test]
+    public void A_part_of_the_text_side_is_a_damaged_file()
+    {
+        Assert.That(
+            () => Changed(tensors =>
+            {
+                WithoutText(tensors);
+                tensors.Add("text_model.final_layer_norm.bias", TensorToWrite.OfFloats("text_model.final_layer_norm.bias", SafetensorsType.F32, [48], (first, span) => span.Clear()));
+            }, "tiny"),
+            Throws.TypeOf<ModelFileException>().With.Message.Contains("missing").And.Message.Contains("text_model.embeddings.token_embedding.weight"));
+    }
+
+    private static void WithoutText(Dictionary<string, TensorToWrite> tensors)
+    {
+        foreach (string name in tensors.Keys.Where(name => name.StartsWith("text_", StringComparison.Ordinal)).ToArray())
+        {
+            tensors.Remove(name);
         }
     }
 

@@ -15,7 +15,7 @@ internal static class BenchCommand
         Options options = new();
         Command command = new("bench", "Measure the image encoder: pictures per second, time by stage, share of the machine's ceiling, memory.")
         {
-            options.Model, options.Device, options.Precision, options.Size, options.Batch, options.Threads, options.Runs, options.Json,
+            options.Model, options.Device, options.Precision, options.Size, options.Batch, options.Threads, options.Runs, options.Folder, options.Json,
         };
         command.SetAction((parsed, cancellation) => ExitCodes.Run(parsed, token => Run(parsed, options, token), cancellation));
         return command;
@@ -32,6 +32,12 @@ internal static class BenchCommand
         new SessionOptions { Device = device, Precision = parsed.GetValue(options.Precision), Threads = threads, MaxBatch = batch }.Validate();
         string name = parsed.GetValue(options.Model)!;
         using GroupVitModel model = ModelLocator.Open(name);
+        if (parsed.GetValue(options.Folder) is { } folder)
+        {
+            FolderBench measured = FolderBench.Measure(model, folder, device, parsed.GetValue(options.Precision), threads, runs, cancellation);
+            Report(output, measured, name, folder);
+            return ExitCodes.Done;
+        }
         (int Height, int Width) size = parsed.GetValue(options.Size) ?? (model.SegmentationShortSide, model.SegmentationShortSide);
         int patch = model.Config.Vision.PatchSize;
         if (size.Height % patch != 0 || size.Width % patch != 0)
@@ -59,6 +65,40 @@ internal static class BenchCommand
         }
 
         int Round(int side) => Math.Max(patch, (side + patch / 2) / patch * patch);
+    }
+
+    private static void Report(Output output, FolderBench bench, string model, string folder)
+    {
+        (string Name, Series Series)[] rows =
+        [
+            ("encode only, 1 worker", bench.EncodeOne), ($"encode only, {bench.Workers} workers", bench.EncodeMany), ("segment: files in, files out", bench.Segment), ("label, one picture", bench.Label),
+        ];
+        if (output.IsJson)
+        {
+            output.Json(writer =>
+            {
+                writer.WriteStartObject();
+                writer.WriteString("model", model);
+                writer.WriteString("folder", folder);
+                writer.WriteString("device", bench.Device);
+                writer.WriteNumber("pictures", bench.Pictures);
+                writer.WriteNumber("workers", bench.Workers);
+                writer.WriteNumber("runs", bench.Segment.Count);
+                WriteSeries(writer, "encode_one_worker", bench.EncodeOne);
+                WriteSeries(writer, "encode_workers", bench.EncodeMany);
+                WriteSeries(writer, "segment", bench.Segment);
+                WriteSeries(writer, "label", bench.Label);
+                writer.WriteNumber("share_of_encode_only", bench.Share);
+                writer.WriteNumber("label_of_encode", bench.Label.Median / bench.EncodeOne.Median);
+                writer.WriteEndObject();
+            });
+            return;
+        }
+        output.Line($"model {model} on {bench.Device}; {bench.Pictures} pictures of {folder}, {bench.Segment.Count} runs, milliseconds a picture");
+        output.Table(
+            ["what", ">ms", ">spread", ">pictures/s"],
+            [.. rows.Select(row => (IReadOnlyList<TableCell>)[row.Name, Text($"{row.Series.Median:F2}"), Text($"{row.Series.Spread:F2}"), Text($"{1000 / row.Series.Median:F2}")])]);
+        output.Line(Text($"segment reaches {bench.Share:P1} of the encode-only throughput; labelling with resampling to the picture takes {bench.Label.Median / bench.EncodeOne.Median:P1} of encoding"));
     }
 
     private static void Print(Output output, BenchRun run, string model, string precision, (int Height, int Width) size, int batch)
@@ -186,6 +226,8 @@ internal static class BenchCommand
 
         public Option<int> Runs { get; } = CommonOptions.Whole(
             "--runs", $"how often to run; a figure from under {BenchRun.LeastRuns} runs is not printed", BenchRun.LeastRuns, 1_000_000, 30);
+
+        public Option<string?> Folder { get; } = new("--folder") { Description = "measure segmenting this folder of pictures against encoding them alone", HelpName = "DIR" };
 
         public Option<bool> Json { get; } = CommonOptions.Json();
     }

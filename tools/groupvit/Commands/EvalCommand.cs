@@ -49,7 +49,6 @@ internal static class EvalCommand
         Func<int, int, (int, int)> input = set.HasMaps ? (width, height) => InputSize.Segmentation(model, rules, width, height)
             : rules.Preset == SegmentationPreset.Nvlabs ? (_, _) => (model.Config.Vision.ImageSize, model.Config.Vision.ImageSize)
             : (width, height) => InputSize.Processor(model, width, height);
-        EvaluationState state = new(Settings(model, set, rules, labels, precision), set.Labels, set.Samples.Count, shard.Index, shard.Count);
         using Session session = model.OpenSession(new SessionOptions
         {
             Device = parsed.GetValue(options.Device)!,
@@ -65,6 +64,7 @@ internal static class EvalCommand
         LabelBank bank = distinct.Length == labels.Labels.Count
             ? labels.Encode(session, cancellation)
             : (labels with { Labels = distinct }).Encode(session, cancellation).Arranged(labels.Labels);
+        EvaluationState state = new(Settings(model, set, rules, labels, bank, precision), set.Labels, set.Samples.Count, shard.Index, shard.Count);
         OutputFolder target = new(parsed.GetValue(options.Out)!);
         string stateFile = Path.Combine(target.Path, StateName(shard));
         if (File.Exists(stateFile) && !parsed.GetValue(options.Restart))
@@ -142,7 +142,7 @@ internal static class EvalCommand
         return LabelChoice.Of(words, parsed.GetValue(options.Templates) ?? set.Templates, parsed.GetValue(options.Normalization), preset, set.HasMaps);
     }
 
-    private static Dictionary<string, string> Settings(GroupVitModel model, EvaluationSet set, SegmentationOptions rules, LabelChoice labels, Precision precision)
+    private static Dictionary<string, string> Settings(GroupVitModel model, EvaluationSet set, SegmentationOptions rules, LabelChoice labels, LabelBank bank, Precision precision)
     {
         Dictionary<string, string> settings = new()
         {
@@ -152,7 +152,8 @@ internal static class EvalCommand
             ["preset"] = CommonOptions.NameOf(rules.Preset),
             ["templates"] = string.Join('|', labels.Templates),
             ["normalization"] = CommonOptions.NameOf(labels.Normalization),
-            ["words"] = string.Join('|', labels.Labels),
+            ["words"] = string.Join(',', labels.Labels),
+            ["text_side"] = bank.ContentHash,
             ["precision"] = CommonOptions.NameOf(precision),
         };
         if (set.HasMaps)

@@ -28,6 +28,7 @@ internal static class LabelsCommand
         Output output = new(parsed, parsed.GetValue(options.Json));
         string? set = parsed.GetValue(options.Set);
         string? save = parsed.GetValue(options.Save);
+        string[] banks = parsed.GetValue(options.Bank)!;
         bool lists = options.Choice.All.Any(option => IsGiven(parsed, option));
         if (set is not null)
         {
@@ -39,15 +40,20 @@ internal static class LabelsCommand
         }
         else if (save is not null)
         {
-            if (IsGiven(parsed, options.Bank))
+            if (banks.Length == 1)
             {
-                throw new UsageException("--bank shows a finished bank, --save makes one; give one of them");
+                throw new UsageException("--bank shows a finished bank, --save makes one; give one of them, or several banks to be combined");
             }
-            ShowBank(output, Encode(parsed, options, save, cancellation), save);
+            LabelBank made = banks.Length > 1 ? Combined(banks) : Encode(parsed, options, save, cancellation);
+            if (banks.Length > 1)
+            {
+                made.Save(save);
+            }
+            ShowBank(output, made, save);
         }
-        else if (parsed.GetValue(options.Bank) is { } bank)
+        else if (banks.Length > 0)
         {
-            ShowBank(output, LabelBank.Load(bank), bank);
+            ShowBank(output, Combined(banks), string.Join(" + ", banks));
         }
         else if (lists || IsGiven(parsed, options.Model))
         {
@@ -61,6 +67,8 @@ internal static class LabelsCommand
         }
         return ExitCodes.Done;
     }
+
+    private static LabelBank Combined(string[] files) => LabelBank.Combine([.. files.Select(LabelBank.Load)]);
 
     private static LabelBank Encode(ParseResult parsed, Options options, string path, CancellationToken cancellation)
     {
@@ -223,7 +231,7 @@ internal static class LabelsCommand
     {
         public Options()
         {
-            Bank = Choice.All.OfType<Option<string?>>().Single(option => option.Name == "--bank");
+            Bank = Choice.All.OfType<Option<string[]>>().Single(option => option.Name == "--bank");
             All = [Model, .. Choice.All, Preset, Save, Device, Threads, Json];
         }
 
@@ -233,7 +241,7 @@ internal static class LabelsCommand
 
         public LabelChoiceOptions Choice { get; } = new("simple");
 
-        public Option<string?> Bank { get; }
+        public Option<string[]> Bank { get; }
 
         public Option<SegmentationPreset> Preset { get; } = CommonOptions.Preset();
 

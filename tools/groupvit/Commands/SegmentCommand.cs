@@ -49,7 +49,7 @@ internal static class SegmentCommand
             MaxPixels = parsed.GetValue(options.MaxPixels) ?? CommonOptions.DefaultMaxPixels,
             Threads = parsed.GetValue(options.Threads),
             Batch = parsed.GetValue(options.Batch),
-            Workers = parsed.GetValue(options.Workers),
+            Workers = SegmentSettings.WorkersFor(piped ? null : pictures.Count, parsed.GetValue(options.Workers), parsed.GetValue(options.MemoryLimit) ?? long.MaxValue),
             Outputs = parsed.GetValue(options.Write),
             JsonLines = output.IsJson,
             JsonRle = parsed.GetValue(options.JsonRle) || (parsed.GetValue(options.Write) & OutputKind.Rle) != 0,
@@ -165,7 +165,7 @@ internal static class SegmentCommand
 
         public Option<int> Batch { get; } = CommonOptions.Batch();
 
-        public Option<int> Workers { get; } = CommonOptions.Workers();
+        public Option<int?> Workers { get; } = CommonOptions.OptionalWhole("--workers", "pictures (or batches) in the network at once, each with memory of its own and its part of the threads; default: 2 for several pictures, else 1", 1, 64);
 
         public Option<long?> MemoryLimit { get; } = CommonOptions.MemoryLimit();
 

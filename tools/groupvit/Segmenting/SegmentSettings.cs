@@ -38,6 +38,13 @@ internal sealed record SegmentSettings
     public IReadOnlyList<string>? Explain { get; init; }
 
     /// <summary>
+    /// Where nothing is said, two workers for several pictures: each has half of the threads and need not wait for the other's threads at
+    /// every step, so decoding and writing beside them cost what they take and no more. One for a single picture, and where memory is limited.
+    /// </summary>
+    public static int WorkersFor(int? pictures, int? given, long memoryLimit)
+        => given ?? (pictures is 1 || memoryLimit < long.MaxValue || Environment.ProcessorCount < 2 ? 1 : 2);
+
+    /// <summary>
     /// The labels' colours, for masks, overlays and tables alike: a data set's own where the list is that data set's, else the default ones,
     /// with black for a first label named background.
     /// </summary>

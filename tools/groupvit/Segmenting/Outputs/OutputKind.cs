@@ -40,7 +40,7 @@ internal static class OutputKinds
 {
     private static readonly Dictionary<string, OutputKind> Names = Enum.GetValues<OutputKind>().ToDictionary(kind => kind.ToString().ToLowerInvariant());
 
-    private const OutputKind Default = OutputKind.Overlay | OutputKind.Mask | OutputKind.Json;
+    public const OutputKind Default = OutputKind.Overlay | OutputKind.Mask | OutputKind.Json;
 
     public static Option<OutputKind> Option() => new("--write")
     {
