@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
+using GroupViT.Tool;
 using GroupViT.Tool.Pictures;
 using GroupViT.Tool.Segmenting.Outputs;
 
@@ -162,6 +163,28 @@ internal sealed class OutputTests : IDisposable
         {
             Assert.That(run.Json[i].GetProperty("labels").GetRawText(), Is.EqualTo(run.Json[12 - i].GetProperty("labels").GetRawText()), samples[i]);
         }
+    }
+
+    [Test]
+    public void A_file_whose_writing_is_cancelled_leaves_nothing()
+    {
+        using CancellationTokenSource stop = new();
+        OutputFolder target = new(folder.Path);
+        int rows = 0;
+        Assert.That(
+            () => target.Write("large.png", stream => PngWriter.WriteGray8(stream, 4000, 100_000, (y, samples) =>
+            {
+                rows = y;
+                // Bytes that do not compress, so that they reach the file.
+                new Random(y).NextBytes(samples);
+                if (y == 300)
+                {
+                    stop.Cancel();
+                }
+            }), stop.Token),
+            Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(rows, Is.LessThan(600), "it ended soon after");
+        Assert.That(folder.Files, Is.Empty);
     }
 
     private static ToolRun Piped(string text, params string[] options)

@@ -31,12 +31,17 @@ internal readonly record struct SegmentTimes(double Decode, double Prepare, doub
 /// <summary>
 /// Segments pictures; results come in the order given. Each batch is decoded, encoded and written by one task; more are under way than the
 /// session has workers, so that some decode and some write while others are in the network, where the session lets in as many as it has
-/// workers.
+/// workers. What is under way holds a bounded number of pixels, however large the pictures are.
 /// </summary>
 internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSettings settings, OutputFolder? folder)
 {
     // One that decodes and one that writes beside those in the network: what is held in memory is this many batches more.
     private const int Ahead = 2;
+
+    // Of all pictures under way together; one with more is alone.
+    private const long PixelsAtOnce = 32L << 20;
+
+    private readonly PixelBudget budget = new(PixelsAtOnce);
 
     private readonly PictureOutputs? outputs = folder is null ? null : new PictureOutputs(folder, bank, SegmentSettings.ColorsOf(bank.Labels), settings.Outputs);
 
@@ -90,6 +95,19 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
     }
 
     private SegmentOutcome[] Segment(SegmentTask[] batch, CancellationToken cancellation)
+    {
+        long share = budget.Take(batch.Sum(task => PictureHeader.Pixels(task.Picture, settings.MaxPixels)), cancellation);
+        try
+        {
+            return SegmentHeld(batch, cancellation);
+        }
+        finally
+        {
+            budget.Return(share);
+        }
+    }
+
+    private SegmentOutcome[] SegmentHeld(SegmentTask[] batch, CancellationToken cancellation)
     {
         SegmentOutcome?[] outcomes = new SegmentOutcome?[batch.Length];
         List<(int Index, Picture Picture, double Decode)> decoded = [];
@@ -167,7 +185,8 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
         {
             files.Add(folder.Write($"{task.Name}.json", outcome.Json, cancellation));
         }
-        return outcome with { Files = files };
+        // Its mask is not asked for again, and may wait long for the pictures before it.
+        return outcome with { Files = files, Result = result.WithoutMask() };
     }
 
     private static SegmentOutcome Failed(SegmentTask task, Exception exception) => new(task) { Error = ExitCodes.Describe(exception) };
