@@ -11,9 +11,6 @@ namespace GroupViT.Tool.Commands;
 /// <summary>groupvit segment: a label for every pixel.</summary>
 internal static class SegmentCommand
 {
-    // What comes on a pipe is not known when the session's memory is made: up to three times as long as wide.
-    private static readonly (int, int)[] PipedShapes = [(3000, 1000), (1000, 1000)];
-
     public static Command Create()
     {
         Options options = new();
@@ -63,7 +60,7 @@ internal static class SegmentCommand
         {
             Device = parsed.GetValue(options.Device)!,
             Precision = settings.Precision,
-            MaxSize = InputSize.Largest(model, piped ? PipedShapes : PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
+            MaxSize = InputSize.Largest(model, piped ? PipedShapes(model, rules) : PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
             MaxBatch = settings.Batch,
             MaxLabels = settings.Labels.Labels.Count,
             Workers = settings.Workers,
@@ -98,6 +95,13 @@ internal static class SegmentCommand
             output.Note($"{failed} of {seen} pictures failed");
         }
         return failed > 0 && !parsed.GetValue(options.SkipBad) ? ExitCodes.InputFailed : ExitCodes.Done;
+    }
+
+    // What comes on a pipe is not known when the session's memory is made: the shape whose input is largest, where the longer side meets its limit.
+    private static (int, int)[] PipedShapes(GroupVitModel model, SegmentationOptions rules)
+    {
+        int shortSide = rules.ShortSide ?? model.SegmentationShortSide;
+        return [(Math.Max(2048, shortSide), shortSide), (shortSide, shortSide)];
     }
 
     private static IReadOnlyList<string>? Explained(ParseResult parsed, Options options, SegmentationOptions rules)
