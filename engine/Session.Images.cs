@@ -269,6 +269,7 @@ public sealed partial class Session
                 worker.EmbeddingOf(i).ToArray(), worker.GroupEmbeddingsOf(i).ToArray(), worker.MapsOf(shapes[i], i).ToArray(), model.Fingerprint)
             {
                 Timings = timings,
+                StageMaps = worker.StageMapsOf(shapes[i], i),
             });
         }
     }

@@ -58,6 +58,9 @@ public sealed record SessionOptions
     /// <summary>The most bytes of device memory; above it opening, or the first use of a part, fails with the number that would do.</summary>
     public long MemoryLimit { get; init; } = long.MaxValue;
 
+    /// <summary>Whether encodings hold the group maps of every stage (<see cref="ImageEncoding.StageMaps"/>), not of the last alone; the arena grows by them. Mode Whole.</summary>
+    public bool StageMaps { get; init; }
+
     /// <summary>Wait for a GPU by blocking instead of spinning. Waiting blocks on every device today; the option is kept with the session.</summary>
     public bool BlockingWait { get; init; } = true;
 

@@ -74,7 +74,7 @@ internal sealed class SessionPlan
     public (Graph Graph, ImageFeatures Features) ImageGraph(int batch, int height, int width)
     {
         Graph graph = new();
-        return (graph, new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width));
+        return (graph, new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width, stageMaps: options.StageMaps));
     }
 
     public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length)

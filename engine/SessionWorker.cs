@@ -25,6 +25,7 @@ internal sealed class SessionWorker : IDisposable
     private readonly InputPreparation preparation;
     private readonly WindowCanvas canvas = new();
     private int[] windowGroups = [];
+    private (int Groups, float[] Values)[] stages = [];
     private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
     private readonly float[] bandScores = new float[SessionPlan.BandPixels];
     private readonly int[] geometry = new int[4];
@@ -142,9 +143,31 @@ internal sealed class SessionWorker : IDisposable
         prepared.Program.Download(features.Embedding, Embedding.AsSpan(0, features.Embedding.Count));
         prepared.Program.Download(features.GroupEmbeddings, GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count));
         prepared.Program.Download(features.Maps, Maps.AsSpan(0, batch * GroupCount * gridWidth * gridHeight));
+        if (features.StageMaps.Count > 0)
+        {
+            DownloadStages(prepared.Program, features);
+        }
         CheckFinite(Embedding.AsSpan(0, features.Embedding.Count), "image embedding");
         CheckFinite(GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count), "group embeddings");
         CheckFinite(Maps.AsSpan(0, features.Maps.Count), "group maps");
+    }
+
+    private void DownloadStages(Program program, ImageFeatures features)
+    {
+        stages = [.. features.StageMaps.Select(tensor => (tensor.Rows, new float[tensor.Count]))];
+        for (int s = 0; s < stages.Length; s++)
+        {
+            program.Download(features.StageMaps[s], stages[s].Values);
+            CheckFinite(stages[s].Values, "group maps");
+        }
+    }
+
+    /// <summary>The maps of every stage, of one picture of the last batch; none unless the session keeps them.</summary>
+    public IReadOnlyList<GroupMap> StageMapsOf(InputShape shape, int index)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
+        return [.. stages.Select(stage => new GroupMap(
+            stage.Groups, (gridWidth, gridHeight), (shape.Width, shape.Height), stage.Values.AsSpan(index * stage.Groups * gridWidth * gridHeight, stage.Groups * gridWidth * gridHeight).ToArray()))];
     }
 
     public ReadOnlySpan<float> EmbeddingOf(int index) => Embedding.AsSpan(index * model.Config.ProjectionDim, model.Config.ProjectionDim);

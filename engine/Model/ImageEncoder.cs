@@ -9,8 +9,9 @@ namespace GroupViT.Native;
 /// <param name="GroupEmbeddings">The groups' unit embeddings, [B, G, P].</param>
 /// <param name="Maps">The composed soft maps: each patch's share in each final group, [B, G, L].</param>
 /// <param name="Assignments">The assignments, one per stage that groups.</param>
+/// <param name="StageMaps">The composed soft maps of every stage, the last of which is Maps; or none.</param>
 internal sealed record ImageFeatures(
-    Tensor Pixels, IReadOnlyList<Tensor> Forced, Tensor Embedding, Tensor GroupEmbeddings, Tensor Maps, IReadOnlyList<Assignment> Assignments);
+    Tensor Pixels, IReadOnlyList<Tensor> Forced, Tensor Embedding, Tensor GroupEmbeddings, Tensor Maps, IReadOnlyList<Assignment> Assignments, IReadOnlyList<Tensor> StageMaps);
 
 /// <summary>The hierarchical grouping transformer (spec A) with its projection head (spec B.4), for one batch and picture size.</summary>
 internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = WeightFormat.Float32)
@@ -22,7 +23,8 @@ internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = W
     /// <param name="height">Pixels; what fills no whole patch is ignored.</param>
     /// <param name="width">Pixels.</param>
     /// <param name="replay">Take the assignments from inputs instead of the arg-max (verification).</param>
-    public ImageFeatures Describe(Graph graph, int batch, int height, int width, bool replay = false)
+    /// <param name="stageMaps">Keep the maps of every stage, not of the last alone.</param>
+    public ImageFeatures Describe(Graph graph, int batch, int height, int width, bool replay = false, bool stageMaps = false)
     {
         Layers layers = new(graph, weights, (float)vision.LayerNormEps, format);
         GroupingStage[] stages = [.. Enumerable.Range(0, vision.StageCount).Select(s => new GroupingStage(layers, vision, s))];
@@ -50,7 +52,7 @@ internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = W
                 assignments.Add(stages[s].Assign(image, g, tokens.View().RowRange(0, stages[s].OutputGroups), recorded));
             }
         }
-        return Finish(layers, pixels, forced, image, assignments, gridHeight, gridWidth);
+        return Finish(layers, pixels, forced, image, assignments, gridHeight, gridWidth, stageMaps);
     }
 
     // Convolution with stride = kernel, its norm, then the positions (spec A.1, A.2).
@@ -78,7 +80,7 @@ internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = W
 
     // Final norm, pooling, head, and the composition of the soft maps (spec A.8, B.4, F.1 step 1).
     private ImageFeatures Finish(
-        Layers layers, Tensor pixels, List<Tensor> forced, TensorView image, List<Assignment> assignments, int gridHeight, int gridWidth)
+        Layers layers, Tensor pixels, List<Tensor> forced, TensorView image, List<Assignment> assignments, int gridHeight, int gridWidth, bool stageMaps)
     {
         Graph graph = layers.Graph;
         int batch = pixels.Batch;
@@ -99,16 +101,22 @@ internal sealed class ImageEncoder(ModelWeights weights, WeightFormat format = W
         graph.Add(new NormalizeRows(projectedGroups, groupEmbeddings, 1e-12f));
 
         Tensor maps = assignments[0].Soft;                                                          // [B, G₀, L]
+        List<Tensor> stages = [maps];
         foreach (Assignment next in assignments.Skip(1))
         {
             Tensor composed = Tensor.Float("composed maps", batch, next.Soft.Rows, gridHeight * gridWidth);
             graph.Add(new MatMul(next.Soft, maps, composed));
             maps = composed;
+            stages.Add(maps);
         }
         graph.Tap("composed_groups", maps);
         graph.Output("embedding", embedding);
         graph.Output("group embeddings", groupEmbeddings);
         graph.Output("maps", maps);
-        return new ImageFeatures(pixels, forced, embedding, groupEmbeddings, maps, assignments);
+        for (int s = 0; stageMaps && s < stages.Count - 1; s++)
+        {
+            graph.Output($"maps of stage {s}", stages[s]);
+        }
+        return new ImageFeatures(pixels, forced, embedding, groupEmbeddings, maps, assignments, stageMaps ? stages : []);
     }
 }

@@ -52,6 +52,12 @@ public sealed class ImageEncoding
     /// <summary>The picture's unit embedding; in mode Slide the mean of the windows', scaled to length 1.</summary>
     public ReadOnlyMemory<float> Embedding => EmbeddingValues;
 
+    /// <summary>
+    /// Who belongs to whom at every stage: first many small groups, last the few that are labelled (spec F.3). None unless the session was opened
+    /// with <see cref="SessionOptions.StageMaps"/>, or in mode Slide.
+    /// </summary>
+    public IReadOnlyList<GroupMap> StageMaps { get; internal init; } = [];
+
     /// <summary>The part of the picture that the input shows.</summary>
     internal PictureRegion Region { get; }
 

@@ -8,6 +8,7 @@ internal static class CommandList
     public static IEnumerable<Command> All() =>
     [
         SegmentCommand.Create(),
+        GroupsCommand.Create(),
         ClassifyCommand.Create(),
         EvalCommand.Create(),
         EmbedCommand.Create(),

@@ -21,7 +21,7 @@ internal sealed record PictureEntry(string Path, string? Problem = null)
 internal static class PictureList
 {
     private static readonly string[] Endings = [".png", ".jpg", ".jpeg"];
-    private static readonly string[] Written = [".overlay.png", ".mask.png", ".ids.png", ".cutout.png"];
+    private static readonly string[] Written = [".overlay.png", ".mask.png", ".ids.png", ".cutout.png", ".groups.png"];
 
     /// <summary>
     /// A folder stands for its PNG and JPEG files, but not for the masks and overlays that this program wrote there; a pattern (*, ?, and **
