@@ -21,6 +21,7 @@ internal static class BenchProgram
             KernelsCommand.Create(),
             StagesCommand.Create(),
             EncoderCommand.Create(),
+            FolderCommand.Create(),
             SoakCommand.Create(),
             StartupCommand.Create(),
             OperationsCommand.Create(),

@@ -114,80 +114,17 @@ internal static class PngWriter
             // and half as many bytes again. Small pictures and label maps are quick either way.
             CompressionLevel level = photograph && (long)width * height * pixelBytes > FastAbove ? CompressionLevel.Fastest : CompressionLevel.Optimal;
             using ZLibStream zlib = new(buffered, level, leaveOpen: true);
-            WriteRows(zlib, height, width * pixelBytes, pixelBytes, photograph, rows);
+            int rowBytes = width * pixelBytes;
+            // Flat areas of labels are not filtered: a row is written with its filter's number, 0 for none, before it.
+            PngFilters? filters = photograph ? new(rowBytes, pixelBytes) : null;
+            byte[] row = new byte[1 + rowBytes];
+            for (int y = 0; y < height; y++)
+            {
+                rows(y, row.AsSpan(1));
+                zlib.Write(filters is null ? row : filters.Apply(row.AsSpan(1)));
+            }
         }
         WriteChunk(target, "IEND"u8, []);
-    }
-
-    /// <summary>Photographs get, row by row, the filter with the smallest sum of magnitudes (PNG specification, 12.7); flat areas of labels none.</summary>
-    private static void WriteRows(ZLibStream zlib, int height, int rowBytes, int pixelBytes, bool filter, RowFiller rows)
-    {
-        byte[] best = new byte[rowBytes + 1], candidate = new byte[rowBytes + 1];
-        byte[] row = new byte[rowBytes], above = new byte[rowBytes];
-        for (int y = 0; y < height; y++)
-        {
-            rows(y, row);
-            best[0] = 0;
-            row.CopyTo(best, 1);
-            if (filter)
-            {
-                long least = Magnitude(best);
-                foreach (byte kind in (ReadOnlySpan<byte>)[1, 2, 4])
-                {
-                    Filter(kind, row, above, pixelBytes, candidate);
-                    long sum = Magnitude(candidate);
-                    if (sum < least)
-                    {
-                        (least, best, candidate) = (sum, candidate, best);
-                    }
-                }
-            }
-            zlib.Write(best);
-            (row, above) = (above, row);
-        }
-    }
-
-    private static void Filter(byte kind, ReadOnlySpan<byte> row, ReadOnlySpan<byte> above, int step, byte[] target)
-    {
-        target[0] = kind;
-        Span<byte> filtered = target.AsSpan(1, row.Length);
-        above = above[..row.Length];
-        switch (kind)
-        {
-            case 1:
-                row[..step].CopyTo(filtered);
-                for (int i = step; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - row[i - step]);
-                }
-                break;
-            case 2:
-                for (int i = 0; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - above[i]);
-                }
-                break;
-            default:
-                for (int i = 0; i < step; i++)
-                {
-                    filtered[i] = (byte)(row[i] - above[i]);
-                }
-                for (int i = step; i < row.Length; i++)
-                {
-                    filtered[i] = (byte)(row[i] - PngScanlines.Paeth(row[i - step], above[i], above[i - step]));
-                }
-                break;
-        }
-    }
-
-    private static long Magnitude(byte[] row)
-    {
-        long sum = 0;
-        for (int i = 1; i < row.Length; i++)
-        {
-            sum += Math.Abs((int)(sbyte)row[i]);
-        }
-        return sum;
     }
 
     private static void WriteChunk(Stream target, ReadOnlySpan<byte> type, ReadOnlySpan<byte> data)

@@ -26,6 +26,9 @@ public sealed class SegmentationResult
     internal SegmentationResult(int width, int height, ushort[] mask, IReadOnlyList<LabelShare> labels, SegmentationTimings timings, double effectiveThreshold)
         => (Width, Height, Mask, Labels, Timings, EffectiveThreshold) = (width, height, mask, labels, timings, effectiveThreshold);
 
+    /// <summary>The same with an empty <see cref="Mask"/>, for who only wants the numbers.</summary>
+    internal SegmentationResult WithoutMask() => new(Width, Height, [], Labels, Timings, EffectiveThreshold);
+
     /// <summary>The picture's width in pixels.</summary>
     public int Width { get; }
 

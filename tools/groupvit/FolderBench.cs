@@ -15,8 +15,11 @@ namespace GroupViT.Tool;
 /// </summary>
 internal sealed record FolderBench(string Device, int Pictures, int Workers, Series EncodeOne, Series EncodeMany, Series Segment, Series Label)
 {
-    /// <summary>Pictures per second of segment over those of the faster way to encode.</summary>
-    public double Share => Math.Min(EncodeOne.Median, EncodeMany.Median) / Segment.Median;
+    /// <summary>The faster way to encode.</summary>
+    public Series Encode => EncodeOne.Median < EncodeMany.Median ? EncodeOne : EncodeMany;
+
+    /// <summary>Pictures per second of segment over those of the faster way to encode, the median of the runs: what slows one run slows both.</summary>
+    public double Share => Encode.Over(Segment).Median;
 
     /// <param name="model">Whose encoder.</param>
     /// <param name="folder">The pictures.</param>

@@ -43,10 +43,11 @@ internal sealed class OutputFolder
     {
         cancellation.ThrowIfCancellationRequested();
         string path = System.IO.Path.Combine(Path, name);
+        // A large file takes longer than a cancelled program may; what is complete after Ctrl-C is not wanted either.
         AtomicFile.Write(path, stream =>
         {
-            write(stream);
-            // What is complete after Ctrl-C is not wanted any more.
+            using CancellableWrites writes = new(stream, cancellation);
+            write(writes);
             cancellation.ThrowIfCancellationRequested();
         });
         return path;

@@ -35,6 +35,26 @@ internal static class BenchInput
         }
     }
 
+    /// <summary>A folder of square parts of two photographs, all different, as PNG files of so many pixels a side.</summary>
+    public static string Folder(int pictures, int side)
+    {
+        string folder = Repository.Join("artifacts", "bench", $"folder-{side}-{pictures}");
+        Directory.CreateDirectory(folder);
+        for (int i = 0; i < pictures; i++)
+        {
+            string path = Path.Combine(folder, $"{i:000}.png");
+            if (!File.Exists(path))
+            {
+                RgbImage photograph = Picture.FromFile(Repository.Join("tests", "fixtures", "preprocess", i % 2 == 0 ? "coffee.png" : "chelsea.png")).Image;
+                int part = photograph.Height - (i % 7 * 8);
+                (int left, int top) = (i * 37 % (photograph.Width - part + 1), i * 11 % (photograph.Height - part + 1));
+                RgbImage crop = RgbImage.FromPixels(photograph.Pixels.AsSpan(3 * ((top * photograph.Width) + left)), part, part, 3 * photograph.Width, PixelFormat.Rgb);
+                AtomicFile.Write(path, stream => PngWriter.WriteRgb(stream, Resize.PilBicubic(crop, side, side)));
+            }
+        }
+        return folder;
+    }
+
     /// <summary>Photographs of different sizes and shapes, as files.</summary>
     public static IReadOnlyList<string> Photographs
         => [.. ((string[])["chelsea.png", "coffee.png", "odd_225x223.png"]).Select(name => Repository.Join("tests", "fixtures", "preprocess", name))];

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
+using GroupViT.Tool;
 using GroupViT.Tool.Pictures;
 using GroupViT.Tool.Segmenting.Outputs;
 
@@ -78,15 +79,11 @@ internal sealed class OutputTests : IDisposable
         Assert.That(none.Json.Single().GetProperty("labels")[62].TryGetProperty("rle", out _), Is.False);
         ToolRun runs = ToolRun.OnCpu("segment", Night, "--out", folder.Path, "--write", "rle", "--json");
         Assert.That(runs.Json.Single().GetProperty("labels")[62].GetProperty("rle").GetProperty("counts").GetString(), Has.Length.GreaterThan(3));
+        ToolRun lines = ToolRun.OnCpu("segment", Night, "--write", "none", "--json-lines", "--json-rle");
+        Assert.That(lines.Json.Single().GetProperty("labels")[62].GetProperty("rle").GetRawText(), Is.EqualTo(runs.Json.Single().GetProperty("labels")[62].GetProperty("rle").GetRawText()));
         ToolRun wrong = ToolRun.OnCpu("segment", Night, "--write", "overlay,svg");
         Assert.That((wrong.Code, wrong.Error.Contains("'svg'", StringComparison.Ordinal) && wrong.Error.Contains("cutouts", StringComparison.Ordinal)), Is.EqualTo((2, true)), wrong.Error);
     }
-
-    // The form of maskApi's rleToString; the texts were computed by hand from its definition.
-    [TestCase(new long[] { 0, 1 }, "01")]
-    [TestCase(new long[] { 6, 1, 40, 4, 5, 4, 5, 4, 21 }, "61X13mN000`0")]
-    [TestCase(new long[] { 0, 31, 32 }, "0o0P1")]
-    public void Runs_are_written_as_COCO_does(long[] runs, string text) => Assert.That(CocoRle.Text([.. runs]), Is.EqualTo(text));
 
     [TestCase(1, 1, "0")]
     [TestCase(3, 2, "0 1 1 / 1 0 -")]
@@ -168,6 +165,28 @@ internal sealed class OutputTests : IDisposable
         }
     }
 
+    [Test]
+    public void A_file_whose_writing_is_cancelled_leaves_nothing()
+    {
+        using CancellationTokenSource stop = new();
+        OutputFolder target = new(folder.Path);
+        int rows = 0;
+        Assert.That(
+            () => target.Write("large.png", stream => PngWriter.WriteGray8(stream, 4000, 100_000, (y, samples) =>
+            {
+                rows = y;
+                // Bytes that do not compress, so that they reach the file.
+                new Random(y).NextBytes(samples);
+                if (y == 300)
+                {
+                    stop.Cancel();
+                }
+            }), stop.Token),
+            Throws.InstanceOf<OperationCanceledException>());
+        Assert.That(rows, Is.LessThan(600), "it ended soon after");
+        Assert.That(folder.Files, Is.Empty);
+    }
+
     private static ToolRun Piped(string text, params string[] options)
     {
         PictureLines.Source = () => new MemoryStream(Encoding.UTF8.GetBytes(text));
@@ -183,21 +202,22 @@ internal sealed class OutputTests : IDisposable
 
     private static void Survives(ushort[] mask, int width, int height)
     {
-        Dictionary<int, List<long>> runs = CocoRle.Runs(mask, width, height, 8);
-        Assert.That(runs.Keys, Is.EquivalentTo(mask.Where(label => label != MaskWriter.Ignored).Distinct()));
-        foreach (int label in runs.Keys)
+        LabelRuns[] runs = [.. LabelRuns.Of(mask, width, height).Values];
+        LabelPolygons polygons = new(mask, width, height);
+        int[] labels = [.. mask.Where(label => label != MaskWriter.Ignored).Distinct().Order().Select(label => (int)label)];
+        Assert.That(runs.Select(run => run.Label), Is.EqualTo(labels));
+        Assert.That(polygons.Labels, Is.EqualTo(labels));
+        foreach (LabelRuns run in runs)
         {
-            bool[] expected = [.. mask.Select(value => value == label)];
-            Assert.That(runs[label].Sum(), Is.EqualTo(mask.Length));
-            Assert.That(Decode(CocoRle.Text(runs[label]), width, height), Is.EqualTo(expected), $"runs of {label}");
-            int[] box = Box(expected, width);
+            bool[] expected = [.. mask.Select(value => value == run.Label)];
+            Assert.That(Decode(run.ToString(), width, height), Is.EqualTo(expected), $"runs of {run.Label}");
             bool[] drawn = new bool[mask.Length];
-            foreach (List<int> polygon in MaskPolygons.Of(mask, width, (ushort)label, new Window(box[0], box[1], box[2], box[3])))
+            foreach (IReadOnlyList<int> polygon in polygons.Of(run.Label))
             {
                 bool[] inside = Fill([.. polygon], width, height);
                 drawn = [.. drawn.Zip(inside, (a, b) => a | b)];
             }
-            Assert.That(drawn, Is.EqualTo(expected), $"polygons of {label}");
+            Assert.That(drawn, Is.EqualTo(expected), $"polygons of {run.Label}");
         }
     }
 

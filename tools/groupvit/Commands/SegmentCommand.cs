@@ -11,9 +11,6 @@ namespace GroupViT.Tool.Commands;
 /// <summary>groupvit segment: a label for every pixel.</summary>
 internal static class SegmentCommand
 {
-    // What comes on a pipe is not known when the session's memory is made: up to three times as long as wide.
-    private static readonly (int, int)[] PipedShapes = [(3000, 1000), (1000, 1000)];
-
     public static Command Create()
     {
         Options options = new();
@@ -51,6 +48,8 @@ internal static class SegmentCommand
             Batch = parsed.GetValue(options.Batch),
             Workers = SegmentSettings.WorkersFor(piped ? null : pictures.Count, parsed.GetValue(options.Workers), parsed.GetValue(options.MemoryLimit) ?? long.MaxValue),
             Outputs = parsed.GetValue(options.Write),
+            JsonLines = output.IsJson,
+            JsonRle = parsed.GetValue(options.JsonRle) || (parsed.GetValue(options.Write) & OutputKind.Rle) != 0,
             Explain = Explained(parsed, options, rules),
         };
         if (rules.Preset == SegmentationPreset.Transformers && settings.Labels.Labels[0] == ClassNames.Background)
@@ -61,7 +60,7 @@ internal static class SegmentCommand
         {
             Device = parsed.GetValue(options.Device)!,
             Precision = settings.Precision,
-            MaxSize = InputSize.Largest(model, piped ? PipedShapes : PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
+            MaxSize = InputSize.Largest(model, piped ? PipedShapes(model, rules) : PictureHeader.Sizes(pictures, settings.MaxPixels), (width, height) => InputSize.Segmentation(model, rules, width, height)),
             MaxBatch = settings.Batch,
             MaxLabels = settings.Labels.Labels.Count,
             Workers = settings.Workers,
@@ -96,6 +95,13 @@ internal static class SegmentCommand
             output.Note($"{failed} of {seen} pictures failed");
         }
         return failed > 0 && !parsed.GetValue(options.SkipBad) ? ExitCodes.InputFailed : ExitCodes.Done;
+    }
+
+    // What comes on a pipe is not known when the session's memory is made: the shape whose input is largest, where the longer side meets its limit.
+    private static (int, int)[] PipedShapes(GroupVitModel model, SegmentationOptions rules)
+    {
+        int shortSide = rules.ShortSide ?? model.SegmentationShortSide;
+        return [(Math.Max(2048, shortSide), shortSide), (shortSide, shortSide)];
     }
 
     private static IReadOnlyList<string>? Explained(ParseResult parsed, Options options, SegmentationOptions rules)
@@ -155,7 +161,9 @@ internal static class SegmentCommand
             Arity = ArgumentArity.ZeroOrOne,
         };
 
-        public Option<bool> Json { get; } = CommonOptions.Json();
+        public Option<bool> Json { get; } = new("--json", "--json-lines") { Description = "JSON on standard output, and nothing else there: an object on a line for each picture, as soon as it is done" };
+
+        public Option<bool> JsonRle { get; } = new("--json-rle") { Description = "each label's pixels as COCO run lengths in the JSON, also without files (--write none)" };
 
         public Option<int> Threads { get; } = CommonOptions.Threads();
 
@@ -171,7 +179,7 @@ internal static class SegmentCommand
 
         public IEnumerable<Option> All =>
         [
-            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Write, Explain, Json, Threads, Batch, Workers,
+            Model, Device, Precision, .. Labels.All, .. Rules.All, Alpha, MaxPixels, Out, Write, Explain, Json, JsonRle, Threads, Batch, Workers,
             MemoryLimit, SkipBad, Quiet,
         ];
     }

@@ -18,18 +18,31 @@ internal static class PictureHeader
                 return null;
             }
             using FileStream stream = new(path, FileMode.Open, FileAccess.Read, FileShare.Read, 4096);
-            byte[] head = new byte[24];
-            int count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
-            if (count == head.Length && head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0x89, 0x50, 0x4E, 0x47]))
-            {
-                return Valid(BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(16)), BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(20)));
-            }
-            return count > 4 && head[0] == 0xFF && head[1] == 0xD8 && stream.CanSeek ? Jpeg(stream) : null;
+            return Read(stream);
         }
         catch (Exception exception) when (exception is IOException or UnauthorizedAccessException)
         {
             return null;
         }
+    }
+
+    /// <summary>The pixels that a picture declares; none where it does not say, or more than are decoded.</summary>
+    public static long Pixels(PictureEntry entry, long maxPixels)
+    {
+        using MemoryStream? data = entry.Data is null ? null : new(entry.Data);
+        (int Width, int Height)? size = entry.Problem is not null ? null : data is null ? TryReadSize(entry.Path) : Read(data);
+        return size is { } known && (long)known.Width * known.Height is var pixels && pixels <= maxPixels ? pixels : 0;
+    }
+
+    private static (int Width, int Height)? Read(Stream stream)
+    {
+        byte[] head = new byte[24];
+        int count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
+        if (count == head.Length && head.AsSpan().StartsWith((ReadOnlySpan<byte>)[0x89, 0x50, 0x4E, 0x47]))
+        {
+            return Valid(BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(16)), BinaryPrimitives.ReadUInt32BigEndian(head.AsSpan(20)));
+        }
+        return count > 4 && head[0] == 0xFF && head[1] == 0xD8 && stream.CanSeek ? Jpeg(stream) : null;
     }
 
     /// <summary>The sizes of the pictures that say theirs and are within the limit; the others are refused when it is their turn.</summary>
@@ -40,7 +53,7 @@ internal static class PictureHeader
             .Where(size => (long)size.Width * size.Height <= maxPixels);
 
     // From marker to marker up to the frame header (ITU-T T.81, B.2.2).
-    private static (int Width, int Height)? Jpeg(FileStream stream)
+    private static (int Width, int Height)? Jpeg(Stream stream)
     {
         stream.Position = 2;
         Span<byte> segment = stackalloc byte[5];

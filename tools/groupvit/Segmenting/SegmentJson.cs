@@ -9,8 +9,8 @@ namespace GroupViT.Tool.Segmenting;
 internal static class SegmentJson
 {
     /// <summary>The bytes of NAME.json.</summary>
-    public static byte[] Bytes(SegmentOutcome outcome, Session session, LabelBank bank, SegmentSettings settings)
-        => Output.JsonFile(writer => Write(writer, outcome, session, bank, settings));
+    public static byte[] Bytes(SegmentOutcome outcome, SortedDictionary<int, LabelRuns>? runs, Session session, LabelBank bank, SegmentSettings settings)
+        => Output.JsonFile(writer => Write(writer, outcome, runs, session, bank, settings));
 
     /// <summary>The same object, for standard output; or file and error of a picture that failed.</summary>
     public static void WriteLine(Utf8JsonWriter writer, SegmentOutcome outcome)
@@ -44,11 +44,9 @@ internal static class SegmentJson
         writer.WriteEndObject();
     }
 
-    private static void Write(Utf8JsonWriter writer, SegmentOutcome outcome, Session session, LabelBank bank, SegmentSettings settings)
+    private static void Write(Utf8JsonWriter writer, SegmentOutcome outcome, SortedDictionary<int, LabelRuns>? runs, Session session, LabelBank bank, SegmentSettings settings)
     {
         SegmentationResult result = outcome.Result!;
-        Dictionary<int, List<long>>? runs = (settings.Outputs & OutputKind.Rle) != 0
-            ? CocoRle.Runs(result.Mask.Span, result.Width, result.Height, bank.Labels.Count) : null;
         writer.WriteStartObject();
         WriteId(writer, outcome.Task.Picture.Id);
         writer.WriteString("file", outcome.Task.Picture.Path);
@@ -67,11 +65,10 @@ internal static class SegmentJson
             writer.WriteNumber("pixels", label.Pixels);
             writer.WriteNumber("share", label.Share);
             WriteOptional(writer, "score", label.Score);
-            if (runs is not null && runs.TryGetValue(label.Id, out List<long>? own))
+            if (runs is not null && runs.TryGetValue(label.Id, out LabelRuns? own))
             {
-                writer.WriteStartObject("rle");
+                writer.WritePropertyName("rle");
                 CocoJson.WriteRle(writer, result.Width, result.Height, own);
-                writer.WriteEndObject();
             }
             writer.WriteEndObject();
         }

@@ -31,12 +31,17 @@ internal readonly record struct SegmentTimes(double Decode, double Prepare, doub
 /// <summary>
 /// Segments pictures; results come in the order given. Each batch is decoded, encoded and written by one task; more are under way than the
 /// session has workers, so that some decode and some write while others are in the network, where the session lets in as many as it has
-/// workers.
+/// workers. What is under way holds a bounded number of pixels, however large the pictures are.
 /// </summary>
 internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSettings settings, OutputFolder? folder)
 {
     // One that decodes and one that writes beside those in the network: what is held in memory is this many batches more.
     private const int Ahead = 2;
+
+    // Of all pictures under way together; one with more is alone.
+    private const long PixelsAtOnce = 32L << 20;
+
+    private readonly PixelBudget budget = new(PixelsAtOnce);
 
     private readonly PictureOutputs? outputs = folder is null ? null : new PictureOutputs(folder, bank, SegmentSettings.ColorsOf(bank.Labels), settings.Outputs);
 
@@ -90,6 +95,19 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
     }
 
     private SegmentOutcome[] Segment(SegmentTask[] batch, CancellationToken cancellation)
+    {
+        long share = budget.Take(batch.Sum(task => PictureHeader.Pixels(task.Picture, settings.MaxPixels)), cancellation);
+        try
+        {
+            return SegmentHeld(batch, cancellation);
+        }
+        finally
+        {
+            budget.Return(share);
+        }
+    }
+
+    private SegmentOutcome[] SegmentHeld(SegmentTask[] batch, CancellationToken cancellation)
     {
         SegmentOutcome?[] outcomes = new SegmentOutcome?[batch.Length];
         List<(int Index, Picture Picture, double Decode)> decoded = [];
@@ -148,7 +166,9 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
     {
         long start = Stopwatch.GetTimestamp();
         SegmentTask task = outcome.Task;
-        List<string> files = outputs?.Write(task.Name, task.Picture.Path, picture, outcome.Result!, cancellation) ?? [];
+        SegmentationResult result = outcome.Result!;
+        SortedDictionary<int, LabelRuns>? runs = settings.JsonRle || (settings.Outputs & OutputKind.Rle) != 0 ? LabelRuns.Of(result.Mask.Span, result.Width, result.Height) : null;
+        List<string> files = outputs?.Write(task.Name, task.Picture.Path, picture, result, runs, cancellation) ?? [];
         if (outcome.Explanation is { } explanation && folder is not null)
         {
             files.Add(folder.Write($"{task.Name}.explain.json", Output.JsonFile(writer => ExplainJson.Write(writer, task.Picture.Path, explanation, bank, session.Model)), cancellation));
@@ -156,12 +176,17 @@ internal sealed class SegmentRun(Session session, LabelBank bank, SegmentSetting
         double write = Milliseconds(start);
         times = times with { Write = write, Total = times.Decode + times.Prepare + times.Encode + times.Label + write };
         outcome = outcome with { Times = times };
-        outcome = outcome with { Json = SegmentJson.Bytes(outcome, session, bank, settings) };
-        if ((settings.Outputs & OutputKind.Json) != 0 && folder is not null)
+        bool isFile = (settings.Outputs & OutputKind.Json) != 0;
+        if (isFile || settings.JsonLines)
+        {
+            outcome = outcome with { Json = SegmentJson.Bytes(outcome, settings.JsonRle ? runs : null, session, bank, settings) };
+        }
+        if (isFile && folder is not null)
         {
             files.Add(folder.Write($"{task.Name}.json", outcome.Json, cancellation));
         }
-        return outcome with { Files = files };
+        // Its mask is not asked for again, and may wait long for the pictures before it.
+        return outcome with { Files = files, Result = result.WithoutMask() };
     }
 
     private static SegmentOutcome Failed(SegmentTask task, Exception exception) => new(task) { Error = ExitCodes.Describe(exception) };

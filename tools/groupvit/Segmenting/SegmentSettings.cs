@@ -28,6 +28,12 @@ internal sealed record SegmentSettings
 
     public required OutputKind Outputs { get; init; }
 
+    /// <summary>Each picture's JSON is printed.</summary>
+    public bool JsonLines { get; init; }
+
+    /// <summary>The JSON holds each label's pixels as run lengths.</summary>
+    public bool JsonRle { get; init; }
+
     /// <summary>The labels to explain, none for all of them; null where nothing is to be explained.</summary>
     public IReadOnlyList<string>? Explain { get; init; }
 

@@ -10,46 +10,64 @@ namespace GroupViT.Tool.Segmenting.Outputs;
 /// </summary>
 internal static class CocoJson
 {
-    public static void WriteRle(Stream target, string file, SegmentationResult result, LabelBank bank)
-    {
-        Dictionary<int, List<long>> runs = CocoRle.Runs(result.Mask.Span, result.Width, result.Height, bank.Labels.Count);
-        Dictionary<int, Window> boxes = LabelBoxes.Of(result);
-        Write(target, file, result, bank, (writer, label, id) =>
+    // A string is handed to the writer in parts, so that it never holds the whole of a long one.
+    private const int Part = 1 << 20;
+
+    public static void WriteRle(Stream target, string file, SegmentationResult result, LabelBank bank, SortedDictionary<int, LabelRuns> runs)
+        => Write(target, file, result, bank, (writer, label, id) =>
         {
-            Begin(writer, id, label, boxes[label], result.Labels[label].Pixels, 1);
-            writer.WriteStartObject("segmentation");
-            WriteRle(writer, result.Width, result.Height, runs[label]);
-            writer.WriteEndObject();
+            LabelRuns own = runs[label];
+            Begin(writer, id, label, own.Box, own.Pixels, 1);
+            writer.WritePropertyName("segmentation");
+            WriteRle(writer, result.Width, result.Height, own, flush: true);
             writer.WriteEndObject();
             return id + 1;
         });
-    }
 
-    /// <summary>The fields size and counts.</summary>
-    public static void WriteRle(Utf8JsonWriter writer, int width, int height, List<long> runs)
+    /// <summary>An object with the fields size and counts.</summary>
+    public static void WriteRle(Utf8JsonWriter writer, int width, int height, LabelRuns runs, bool flush = false)
     {
+        writer.WriteStartObject();
         writer.WriteStartArray("size");
         writer.WriteNumberValue(height);
         writer.WriteNumberValue(width);
         writer.WriteEndArray();
-        writer.WriteString("counts", CocoRle.Text(runs));
+        writer.WritePropertyName("counts");
+        ReadOnlySpan<byte> rest = runs.Counts.Span;
+        for (; rest.Length > Part; rest = rest[Part..])
+        {
+            writer.WriteStringValueSegment(rest[..Part], isFinalSegment: false);
+            if (flush)
+            {
+                writer.Flush();
+            }
+        }
+        writer.WriteStringValueSegment(rest, isFinalSegment: true);
+        writer.WriteEndObject();
     }
 
-    public static void WritePolygons(Stream target, string file, SegmentationResult result, LabelBank bank)
+    public static void WritePolygons(Stream target, string file, SegmentationResult result, LabelBank bank, CancellationToken cancellation)
     {
-        Dictionary<int, Window> boxes = LabelBoxes.Of(result);
+        LabelPolygons polygons = new(result.Mask, result.Width, result.Height, cancellation);
         Write(target, file, result, bank, (writer, label, id) =>
         {
-            foreach (List<int> polygon in MaskPolygons.Of(result.Mask.Span, result.Width, (ushort)label, boxes[label]))
+            foreach (IReadOnlyList<int> polygon in polygons.Of(label))
             {
                 (Window box, double area) = Measure(polygon);
                 Begin(writer, id++, label, box, area, 0);
                 writer.WriteStartArray("segmentation");
                 writer.WriteStartArray();
-                polygon.ForEach(writer.WriteNumberValue);
+                foreach (int value in polygon)
+                {
+                    writer.WriteNumberValue(value);
+                }
                 writer.WriteEndArray();
                 writer.WriteEndArray();
                 writer.WriteEndObject();
+                if (writer.BytesPending > Part)
+                {
+                    writer.Flush();
+                }
             }
             return id;
         });
@@ -104,7 +122,7 @@ internal static class CocoJson
         writer.WriteEndArray();
     }
 
-    private static (Window Box, double Area) Measure(List<int> polygon)
+    private static (Window Box, double Area) Measure(IReadOnlyList<int> polygon)
     {
         (int left, int top, int right, int bottom) = (int.MaxValue, int.MaxValue, int.MinValue, int.MinValue);
         long area = 0;

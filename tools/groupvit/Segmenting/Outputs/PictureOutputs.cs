@@ -7,8 +7,14 @@ namespace GroupViT.Tool.Segmenting.Outputs;
 /// <summary>Writes what was asked for of a segmented picture; every file whole or not at all, and row by row, so that large ones need little memory.</summary>
 internal sealed class PictureOutputs(OutputFolder folder, LabelBank bank, LabelColors colors, OutputKind kinds)
 {
+    /// <param name="name">What the files' names begin with.</param>
+    /// <param name="file">The picture's own file, for COCO's.</param>
+    /// <param name="picture">The picture.</param>
+    /// <param name="result">Its labels.</param>
+    /// <param name="runs">The labels' runs, where those are written.</param>
+    /// <param name="cancellation">Ends a file that is being written.</param>
     /// <returns>The files' paths.</returns>
-    public List<string> Write(string name, string file, Picture picture, SegmentationResult result, CancellationToken cancellation)
+    public List<string> Write(string name, string file, Picture picture, SegmentationResult result, SortedDictionary<int, LabelRuns>? runs, CancellationToken cancellation)
     {
         List<string> files = [];
         (int width, int height) = (result.Width, result.Height);
@@ -21,8 +27,8 @@ internal sealed class PictureOutputs(OutputFolder folder, LabelBank bank, LabelC
         Add(OutputKind.Mask, "mask.png", stream => MaskWriter.Write(stream, width, height, result.Mask, bank.Labels.Count, colors));
         Add(OutputKind.Ids, "ids.png", stream => PngWriter.WriteGray16(stream, width, height, result.Mask));
         Add(OutputKind.Npy, "npy", stream => NpyWriter.Write(stream, width, height, result.Mask));
-        Add(OutputKind.Rle, "rle.json", stream => CocoJson.WriteRle(stream, Path.GetFileName(file), result, bank));
-        Add(OutputKind.Polygons, "polygons.json", stream => CocoJson.WritePolygons(stream, Path.GetFileName(file), result, bank));
+        Add(OutputKind.Rle, "rle.json", stream => CocoJson.WriteRle(stream, Path.GetFileName(file), result, bank, runs!));
+        Add(OutputKind.Polygons, "polygons.json", stream => CocoJson.WritePolygons(stream, Path.GetFileName(file), result, bank, cancellation));
         if ((kinds & (OutputKind.Masks | OutputKind.Cutouts)) != 0)
         {
             foreach ((int label, Window box) in LabelBoxes.Of(result).Where(entry => entry.Key != plain).OrderBy(entry => entry.Key))
