@@ -6,11 +6,11 @@ export DOTNET_CLI_UI_LANGUAGE=en DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1
 
 # lane         passed tests it must have at least, minutes it may take
 LANES="
-suite          1520 20
-isa-avx512     480 10
-isa-avx2       480 10
-isa-vector128  480 10
-isa-scalar     480 20
+suite          2800 20
+isa-avx512     1300 10
+isa-avx2       1300 10
+isa-vector128  1300 10
+isa-scalar     1250 20
 isa-advsimd    480 20
 opencl         300 20
 publish        2 10
