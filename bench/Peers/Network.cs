@@ -19,7 +19,8 @@ internal sealed class Network(string folder) : IDisposable
     /// <param name="tapped">Intermediate values to bring out.</param>
     public Graph Describe(Cell cell, Predicate<string>? tapped = null)
     {
-        Graph graph = new(tapped);
+        // Other engines get the operations in the layout that they know.
+        Graph graph = new(tapped) { HeadsSideBySide = true };
         if (cell.Encoder == Encoder.Image)
         {
             new ImageEncoder(Weights).Describe(graph, cell.Batch, cell.Size, cell.Size);

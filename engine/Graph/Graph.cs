@@ -16,6 +16,9 @@ internal sealed class Graph(Predicate<string>? tapped = null)
     private readonly List<Tensor> inputs = [];
     private readonly Dictionary<string, TensorView> outputs = [];
 
+    /// <summary>Whether heads stand side by side in their products, as everybody writes them, and not one after another, as our kernels like them.</summary>
+    public bool HeadsSideBySide { get; init; }
+
     public IReadOnlyList<Operation> Operations => operations;
 
     public IReadOnlyList<Tensor> Inputs => inputs;

@@ -16,7 +16,7 @@ internal sealed class TransformerBlock(Layers layers, string name, int heads, Ac
         int c = x.Columns;
         TensorView h = layers.LayerNorm($"{name}.layer_norm1", x);
         // A head's rows are stored together, so that attention need not gather them; kernels store four columns at once.
-        bool headsMajor = c / heads % 4 == 0;
+        bool headsMajor = c / heads % 4 == 0 && !layers.Graph.HeadsSideBySide;
         TensorView qkv = layers.Linears(h, headsMajor ? c / heads : 0, $"{name}.self_attn.q_proj", $"{name}.self_attn.k_proj", $"{name}.self_attn.v_proj");
         TensorView Part(int part) => headsMajor ? qkv.RowRange(part * heads * x.Rows, heads * x.Rows) : qkv.ColumnRange(part * c, c);   // [B, H·N, C/H], or [B, N, C]
         Tensor mixed = Layers.Like($"{name}.attention", x);                                         // [B, N, C]
