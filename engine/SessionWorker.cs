@@ -8,7 +8,7 @@ namespace GroupViT.Native;
 /// One arena with the programs that run in it and the buffers around it. Held by one caller at a time; a run allocates nothing once its
 /// size has been seen.
 /// </summary>
-internal sealed class SessionWorker : IDisposable
+internal sealed partial class SessionWorker : IDisposable
 {
     private const int CachedPrograms = 8;
 
@@ -23,9 +23,6 @@ internal sealed class SessionWorker : IDisposable
     private readonly List<(ProgramKey Key, Prepared Prepared)> programs = [];
     private readonly ScoreTable table;
     private readonly InputPreparation preparation;
-    private readonly WindowCanvas canvas = new();
-    private int[] windowGroups = [];
-    private (int Groups, float[] Values)[] stages = [];
     private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
     private readonly float[] bandScores = new float[SessionPlan.BandPixels];
     private readonly int[] geometry = new int[4];
@@ -152,24 +149,6 @@ internal sealed class SessionWorker : IDisposable
         CheckFinite(Maps.AsSpan(0, features.Maps.Count), "group maps");
     }
 
-    private void DownloadStages(Program program, ImageFeatures features)
-    {
-        stages = [.. features.StageMaps.Select(tensor => (tensor.Rows, new float[tensor.Count]))];
-        for (int s = 0; s < stages.Length; s++)
-        {
-            program.Download(features.StageMaps[s], stages[s].Values);
-            CheckFinite(stages[s].Values, "group maps");
-        }
-    }
-
-    /// <summary>The maps of every stage, of one picture of the last batch; none unless the session keeps them.</summary>
-    public IReadOnlyList<GroupMap> StageMapsOf(InputShape shape, int index)
-    {
-        (int gridWidth, int gridHeight) = Grid(shape);
-        return [.. stages.Select(stage => new GroupMap(
-            stage.Groups, (gridWidth, gridHeight), (shape.Width, shape.Height), stage.Values.AsSpan(index * stage.Groups * gridWidth * gridHeight, stage.Groups * gridWidth * gridHeight).ToArray()))];
-    }
-
     public ReadOnlySpan<float> EmbeddingOf(int index) => Embedding.AsSpan(index * model.Config.ProjectionDim, model.Config.ProjectionDim);
 
     public ReadOnlySpan<float> GroupEmbeddingsOf(int index)
@@ -245,53 +224,6 @@ internal sealed class SessionWorker : IDisposable
                     mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width), counts, sums);
             }
         }
-    }
-
-    /// <summary>Mode Slide: labels every pixel of the picture from its windows.</summary>
-    public void LabelWindows(
-        IReadOnlyList<EncodedWindow> windows, (int Width, int Height) input, (int Width, int Height) picture,
-        LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
-    {
-        int labels = bank.Labels.Count;
-        canvas.Begin(input.Width, input.Height, labels);
-        EffectiveThreshold = double.NaN;
-        foreach (EncodedWindow window in windows)
-        {
-            double threshold = table.MakeNvlabs(window.Embedding, window.GroupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature), rules);
-            EffectiveThreshold = threshold >= EffectiveThreshold ? EffectiveThreshold : threshold;
-            canvas.Add(window.Area, GroupsOf(window.Maps, ShapeOf(window.Area), cancellation), table.Exact(labels));
-        }
-        canvas.Label(picture.Width, picture.Height, mask, counts, sums, cancellation);
-    }
-
-    /// <summary>How many pixels of an input belong to each group.</summary>
-    public long[] GroupAreas(ReadOnlySpan<float> maps, InputShape shape, CancellationToken cancellation)
-    {
-        long[] areas = new long[GroupCount];
-        foreach (int group in GroupsOf(maps, shape, cancellation))
-        {
-            areas[group]++;
-        }
-        return areas;
-    }
-
-    // The group of every pixel of an input; valid until the next call.
-    private ReadOnlySpan<int> GroupsOf(ReadOnlySpan<float> maps, InputShape shape, CancellationToken cancellation)
-    {
-        (int gridWidth, int gridHeight) = Grid(shape);
-        CheckSize(shape, gridWidth, gridHeight, 1);
-        ProgramKey key = new(ProgramKind.Groups, shape.Height, shape.Width, 0);
-        Prepared prepared = Find(key) ?? Add(key, CreateGroups(shape));
-        GroupGraph graph = prepared.Groups!;
-        int count = shape.Width * shape.Height;
-        if (windowGroups.Length < count)
-        {
-            windowGroups = new int[count];
-        }
-        prepared.Program.Upload(graph.Maps, maps);
-        prepared.Program.Run(cancellation: cancellation);
-        prepared.Program.Download(graph.PixelGroups, windowGroups.AsSpan(0, count));
-        return windowGroups.AsSpan(0, count);
     }
 
     // Labels come in runs, which are found and written by vectors.
@@ -375,14 +307,6 @@ internal sealed class SessionWorker : IDisposable
         (int gridWidth, int gridHeight) = Grid(shape);
         LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft, logits);
         return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, logits ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
-    }
-
-    private Prepared CreateGroups(InputShape shape)
-    {
-        MakeRoom();
-        (int gridWidth, int gridHeight) = Grid(shape);
-        GroupGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width);
-        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, plan.HardLabels))) { Groups = graph };
     }
 
     private Prepared LabelProgram(InputShape shape, int labels, bool soft, bool logits)

@@ -104,8 +104,16 @@ internal sealed class GoldenNumbersTests
         Window[] areas = SlidingWindow.Over(width, height, 448, 224);
         Assert.That(areas, Is.EqualTo((Window[])[new(0, 0, 448, 448), new(160, 0, 448, 448)]));
         EncodedWindow[] windows = [.. areas.Select(area => Encoded(area, input, width, height))];
-        Dictionary<int, int> areasOfGroups = Areas(windows[1].Maps);
-        Assert.That(areasOfGroups, Is.EquivalentTo(new Dictionary<int, int> { [1] = 61994, [2] = 2357, [3] = 38, [6] = 136315 }));
+        (Dictionary<int, int> areasOfGroups, int ties) = Areas(windows[1].Maps);
+        Dictionary<int, int> expected = new() { [1] = 61994, [2] = 2357, [3] = 38, [6] = 136315 };
+        Assert.That(areasOfGroups.Keys, Is.EquivalentTo(expected.Keys));
+        foreach ((int group, int area) in expected)
+        {
+            Assert.That(areasOfGroups[group], Is.EqualTo(area).Within(ties), $"group {group}");
+        }
+        ties += Areas(windows[0].Maps).Ties;
+        TestContext.Out.WriteLine($"{ties} pixels are a rounding from another group");
+        Assert.That(ties, Is.LessThan(60));
         LabelBank bank = session.EncodeLabels(ClassNames.Get("voc"));
         ScoreTable table = new(8, 64);
         table.MakeNvlabs(windows[1].Embedding, windows[1].GroupEmbeddings, bank, 1 / 0.07, new SegmentationOptions());
@@ -113,9 +121,11 @@ internal sealed class GoldenNumbersTests
 
         ImageEncoding encoding = new((width, height), (width, height), (28, 28), windows, model.Fingerprint);
         SegmentationResult result = session.Label(encoding, bank, new SegmentationOptions { Mode = SegmentationMode.Slide, BackgroundThreshold = 0.0125 });
-        Assert.That(
-            string.Join(' ', result.Labels.Where(label => label.Pixels > 0).Select(label => $"{label.Id}:{label.Pixels}")),
-            Is.EqualTo("0:138836 1:48536 9:63807 11:21205"));
+        Assert.That(result.Labels.Where(label => label.Pixels > 0).Select(label => label.Id), Is.EqualTo((int[])[0, 1, 9, 11]));
+        foreach ((int id, int pixels) in new[] { (0, 138836), (1, 48536), (9, 63807), (11, 21205) })
+        {
+            Assert.That(result.Labels[id].Pixels, Is.EqualTo(pixels).Within(ties), $"label {id}");
+        }
         Assert.That((encoding.WindowCount, encoding.GroupCount, encoding.Mode), Is.EqualTo((2, 8, SegmentationMode.Slide)));
     }
 
@@ -177,17 +187,19 @@ internal sealed class GoldenNumbersTests
         return new EncodedWindow(area, results["embedding"], results["group embeddings"], results["maps"]);
     }
 
-    // By the definition, in float64.
-    private static Dictionary<int, int> Areas(float[] maps)
+    // By the definition, in float64; and how many pixels' two best groups are closer than the recorded tolerance of the maps of both.
+    private static (Dictionary<int, int> Areas, int Ties) Areas(float[] maps)
     {
         Dictionary<int, int> areas = [];
+        int ties = 0;
         for (int i = 0; i < 448 * 448; i++)
         {
             double[] shares = [.. Enumerable.Range(0, 8).Select(g => Sample(maps, g, 28, 448, i / 448, i % 448))];
             int group = Array.IndexOf(shares, shares.Max());
             areas[group] = areas.GetValueOrDefault(group) + 1;
+            ties += shares.Where((share, g) => g != group && shares[group] - share < 2 * 1.5e-5).Any() ? 1 : 0;
         }
-        return areas;
+        return (areas, ties);
     }
 
     private static int Winner(float[] row) => Array.IndexOf(row, row.Max());
