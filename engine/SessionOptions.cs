@@ -9,20 +9,33 @@ public enum Precision
     /// <summary>The reference mode.</summary>
     Float32,
 
-    /// <summary>TensorFloat-32 products. No device has kernels for it yet.</summary>
+    /// <summary>float32 weights, products of factors rounded to TensorFloat-32 (11 significant bits). CUDA devices of compute 8.0 and later.</summary>
     TensorFloat32,
 
-    /// <summary>bfloat16 weights, float32 products: half the memory for the layers' weights. The cpu device has it.</summary>
+    /// <summary>
+    /// bfloat16 weights: half the memory for the layers' weights. Every device has it; CUDA devices of compute 8.0 and later round the
+    /// products' other factors too, elsewhere products are float32.
+    /// </summary>
     BFloat16,
 
-    /// <summary>float16 weights. No device has kernels for it yet.</summary>
+    /// <summary>
+    /// float16 weights: as <see cref="BFloat16"/>, with eight times its accuracy and a limit of 65,504. Every device but the cpu; CUDA devices
+    /// of compute 7.5 and later round the products' other factors too.
+    /// </summary>
     Float16,
 }
 
 internal static class PrecisionFormats
 {
     public static WeightFormat WeightFormat(this Precision precision)
-        => precision == Precision.BFloat16 ? Kernels.WeightFormat.BFloat16 : Kernels.WeightFormat.Float32;
+        => precision switch
+        {
+            Precision.Float32 => Kernels.WeightFormat.Float32,
+            Precision.TensorFloat32 => Kernels.WeightFormat.TensorFloat32,
+            Precision.BFloat16 => Kernels.WeightFormat.BFloat16,
+            Precision.Float16 => Kernels.WeightFormat.Float16,
+            _ => throw new ArgumentOutOfRangeException(nameof(precision), precision, "no such precision"),
+        };
 }
 
 /// <summary>What a session is opened for. Its memory is sized from these maxima and allocated at once; nothing is allocated per run.</summary>

@@ -107,8 +107,9 @@ internal sealed class SessionPlan
     /// <summary>Working memory of one worker's kernels at the largest sizes, text and labels included.</summary>
     public long ScratchBytes(Device device) => device.Kind == DeviceKind.Cpu ? Estimate(device).Scratch / options.Workers : 0;
 
-    // The same code that prepares for real, on a worker without memory: so the numbers are those of the run.
-    private MemoryEstimate Estimate(Device device)
+    /// <summary>What sessions ask of a device that is open already, or that is only described.</summary>
+    /// <remarks>The same code that prepares for real, on a worker without memory: so the numbers are those of the run.</remarks>
+    internal MemoryEstimate Estimate(Device device)
     {
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, Threads);

@@ -1,4 +1,4 @@
-// These two are part of the library's public face; they stand here because devices throw them.
+// These are part of the library's public face; they stand here because devices throw them.
 namespace GroupViT.Native;
 
 /// <summary>What every error of this library that is not a plain argument error derives from.</summary>
@@ -27,4 +27,29 @@ public sealed class OutOfDeviceMemoryException : GroupVitException
 
     /// <summary>The limit in bytes.</summary>
     public long Limit { get; }
+}
+
+/// <summary>A kernel that the device's compiler refused: a fault of this library or of the driver, never of the caller's data.</summary>
+public sealed class KernelCompilationException : GroupVitException
+{
+    /// <summary>Names the kernel and the device.</summary>
+    public KernelCompilationException(string kernel, string device, Exception inner)
+        : base($"the kernel {kernel} could not be compiled for {device}: {inner?.Message}", inner)
+        => (Kernel, Device) = (kernel, device);
+
+    /// <summary>Operation and variant.</summary>
+    public string Kernel { get; }
+
+    /// <summary>The device's name.</summary>
+    public string Device { get; }
+}
+
+/// <summary>A weight that the chosen precision cannot hold.</summary>
+public sealed class PrecisionException : GroupVitException
+{
+    /// <summary>Names tensor, element, value and what would do.</summary>
+    public PrecisionException(string message)
+        : base(message)
+    {
+    }
 }

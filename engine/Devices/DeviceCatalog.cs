@@ -44,11 +44,12 @@ public static class DeviceCatalog
     internal static Device Open(string name, Precision precision)
     {
         Device device = Open(name);
-        if (precision != Precision.Float32 && !(precision == Precision.BFloat16 && device.Kind == DeviceKind.Cpu))
+        if (!device.Supports(precision.WeightFormat()))
         {
             string opened = device.Name;
+            string there = string.Join(", ", Enum.GetValues<Precision>().Where(other => device.Supports(other.WeightFormat())));
             device.Dispose();
-            throw new DeviceUnavailableException(opened, $"no kernels for {precision}; what there is: {Precision.Float32}{(opened == "cpu" ? $", {Precision.BFloat16}" : "")}");
+            throw new DeviceUnavailableException(opened, $"no kernels for {precision}; what there is: {there}");
         }
         return device;
     }

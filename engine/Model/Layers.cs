@@ -93,5 +93,5 @@ internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon, W
     };
 
     private MatMul Product(TensorView x, Tensor weight, TensorView y, Tensor bias, Activation activation)
-        => new(x, weight.View().Repeat(x.Batch), y) { TransposeB = true, Bias = bias, Activation = activation, WeightFormat = format };
+        => new(x, weight.View().Repeat(x.Batch), y) { TransposeB = true, Bias = bias, Activation = activation, WeightFormat = format, RoundsFactors = format != WeightFormat.Float32 };
 }

@@ -27,6 +27,9 @@ internal abstract class Device : IDisposable
     /// <summary>Memory of the device in bytes, or 0 where it is unknown.</summary>
     public abstract long MemoryBytes { get; }
 
+    /// <summary>True where there are products for weights in that format.</summary>
+    public abstract bool Supports(WeightFormat format);
+
     /// <summary>Constants packed for this device, shared by the workers of one session.</summary>
     public abstract ConstantPool CreateConstants(MemoryAccount account);
 

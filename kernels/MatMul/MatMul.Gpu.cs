@@ -7,15 +7,13 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record MatMul
 {
-    public override Step PrepareGpu(GpuBinding binding) => WeightFormat != WeightFormat.Float32
-        ? throw new NotSupportedException($"no GPU kernel keeps weights as {WeightFormat}")
-        : Activation switch
-        {
-            Activation.Gelu => GpuMatMul.Prepare<GpuGelu>(this, binding),
-            Activation.QuickGelu => GpuMatMul.Prepare<GpuQuickGelu>(this, binding),
-            Activation.Relu => GpuMatMul.Prepare<GpuRelu>(this, binding),
-            _ => GpuMatMul.Prepare<GpuNoActivation>(this, binding),
-        };
+    public override Step PrepareGpu(GpuBinding binding) => Activation switch
+    {
+        Activation.Gelu => GpuMatMul.Prepare<GpuGelu>(this, binding),
+        Activation.QuickGelu => GpuMatMul.Prepare<GpuQuickGelu>(this, binding),
+        Activation.Relu => GpuMatMul.Prepare<GpuRelu>(this, binding),
+        _ => GpuMatMul.Prepare<GpuNoActivation>(this, binding),
+    };
 }
 
 internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rowTiles, int columnTiles)
@@ -52,7 +50,8 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
 /// columns, so their loads of B and stores of Y make whole lines, and their loads of A are one address. 260 x 384 outputs are 6,240
 /// threads, 195 warps for 132 multiprocessors; wider tiles would leave some of them without work.</para>
 /// <para>A CPU behind OpenCL has few threads and wide vectors instead: 16 columns are one vector of 512 bits.</para>
-/// <para>A constant transposed B is packed as [K][N] once. Edges that fill no vector, and a computed transposed B, take accesses of one
+/// <para>A constant transposed B is packed as [K][N] once, in 16 bits where
+    /// the weights' format says so. Edges that fill no vector, and a computed transposed B, take accesses of one
 /// element, each within bounds; rows beyond the last are clamped for loads and skipped for stores.</para>
 /// </remarks>
 internal static class GpuMatMul
@@ -61,9 +60,15 @@ internal static class GpuMatMul
 
     public static GpuStep Prepare<TActivation>(MatMul operation, GpuBinding binding)
         where TActivation : struct, IGpuActivation
-        => binding.HasVectorThreads && operation.N >= Columns16.Size && operation.HeadSize % Columns16.Size == 0
-            ? Prepare<Columns16, TActivation>(operation, binding)
-            : Prepare<Quad, TActivation>(operation, binding);
+        => KernelChoice.Product(binding.Device.Facts, operation).Kernel switch
+        {
+            ProductKernel.TensorBFloat16 => TensorMatMul.Prepare<BFloat16Tensors, TActivation>(operation, binding),
+            ProductKernel.TensorFloat16 => TensorMatMul.Prepare<Float16Tensors, TActivation>(operation, binding),
+            ProductKernel.TensorFloat16K8 => TensorMatMul.Prepare<Float16TensorsK8, TActivation>(operation, binding),
+            ProductKernel.TensorFloat32 => TensorMatMul.Prepare<Float32Tensors, TActivation>(operation, binding),
+            ProductKernel.Registers4x16 => Prepare<Columns16, TActivation>(operation, binding),
+            _ => Prepare<Quad, TActivation>(operation, binding),
+        };
 
     private static GpuStep Prepare<TColumns, TActivation>(MatMul operation, GpuBinding binding)
         where TColumns : struct, IRegisterVector<TColumns>
@@ -71,8 +76,12 @@ internal static class GpuMatMul
     {
         TensorView view = operation.B;
         bool pack = operation.TransposeB && view.Tensor.IsConstant && view.Rows == view.Tensor.Rows && view.Columns == view.Tensor.Columns;
+        bool narrow = pack && operation.WeightFormat is WeightFormat.BFloat16 or WeightFormat.Float16;
         bool transposed = operation.TransposeB && !pack;
-        GpuFloats b = pack ? new GpuFloats(PackTransposed(view.Tensor, binding), 0, 0, view.Rows) : binding.Floats(view);
+        int stride = narrow ? (view.Rows + TColumns.Size - 1) / TColumns.Size * TColumns.Size : view.Rows;
+        GpuFloats b = narrow ? new GpuFloats(PackNarrow(view.Tensor, operation.WeightFormat, stride, binding), 0, 0, stride)
+            : pack ? new GpuFloats(PackTransposed(view.Tensor, binding), 0, 0, stride)
+            : binding.Floats(view);
 
         int rowTiles = (operation.M + Rows - 1) / Rows;
         int columnTiles = (operation.N + TColumns.Size - 1) / TColumns.Size;
@@ -81,10 +90,19 @@ internal static class GpuMatMul
         bool aligned = !transposed && operation.N % TColumns.Size == 0
             && (pack || AlignedQuads.Fits(view)) && AlignedQuads.Fits(operation.Y)
             && (operation.Residual is not { } residual || AlignedQuads.Fits(residual));
-        return aligned
-            ? binding.Step<GpuMatMulArguments>(Kernel<TColumns, AlignedQuads, TActivation>, threads, arguments)
-            : binding.Step<GpuMatMulArguments>(Kernel<TColumns, BoundedQuads, TActivation>, threads, arguments);
+        return (narrow ? operation.WeightFormat : WeightFormat.Float32, aligned) switch
+        {
+            (WeightFormat.BFloat16, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, AlignedQuads, TActivation>, threads, arguments),
+            (WeightFormat.BFloat16, false) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, BoundedQuads, TActivation>, threads, arguments),
+            (WeightFormat.Float16, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, AlignedQuads, TActivation>, threads, arguments),
+            (WeightFormat.Float16, false) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, BoundedQuads, TActivation>, threads, arguments),
+            (_, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, AlignedQuads, AlignedQuads, TActivation>, threads, arguments),
+            _ => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BoundedQuads, BoundedQuads, TActivation>, threads, arguments),
+        };
     }
+
+    private static ArrayView<float> PackNarrow(Tensor weight, WeightFormat format, int stride, GpuBinding binding)
+        => binding.Pack($"{weight.Name}/{format}/{stride}", (weight.Columns * stride + 1) / 2, destination => NarrowWeights.Pack(weight, format, stride, destination));
 
     private static ArrayView<float> PackTransposed(Tensor weight, GpuBinding binding)
         => binding.Pack($"{weight.Name}/transposed", weight.Count, destination =>
@@ -101,8 +119,9 @@ internal static class GpuMatMul
             }
         });
 
-    private static void Kernel<TColumns, TAccess, TActivation>(Index1D index, GpuMatMulArguments args)
+    private static void Kernel<TColumns, TWeights, TAccess, TActivation>(Index1D index, GpuMatMulArguments args)
         where TColumns : struct, IRegisterVector<TColumns>
+        where TWeights : struct, IQuadAccess
         where TAccess : struct, IQuadAccess
         where TActivation : struct, IGpuActivation
     {
@@ -124,7 +143,7 @@ internal static class GpuMatMul
         TColumns y3 = default;
         for (int k = 0; k < args.K; k++)
         {
-            TColumns x = TColumns.Load<TAccess>(args.B.Data, b, args.BStepN, count);
+            TColumns x = TColumns.Load<TWeights>(args.B.Data, b, args.BStepN, count);
             y0 = TColumns.MultiplyAdd(x, args.A.Data[a0 + k], y0);
             y1 = TColumns.MultiplyAdd(x, args.A.Data[a1 + k], y1);
             y2 = TColumns.MultiplyAdd(x, args.A.Data[a2 + k], y2);
@@ -137,7 +156,7 @@ internal static class GpuMatMul
         Store<TColumns, TAccess, TActivation>(args, batch, row + 3, column, y3);
     }
 
-    private static void Store<TColumns, TAccess, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
+    internal static void Store<TColumns, TAccess, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
         where TColumns : struct, IRegisterVector<TColumns>
         where TAccess : struct, IQuadAccess
         where TActivation : struct, IGpuActivation

@@ -37,6 +37,9 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
     /// <summary>How a constant B is kept: its values are rounded to the format first, and what follows is as for float32.</summary>
     public WeightFormat WeightFormat { get; init; }
 
+    /// <summary>True where a device with matrix instructions for <see cref="WeightFormat"/> may round A to it as well.</summary>
+    public bool RoundsFactors { get; init; }
+
     /// <summary>
     /// Above 0: Y is laid out by heads of so many columns, [batch, (N / HeadSize)·M, HeadSize], a head's rows one after another: what
     /// <see cref="Attention.HeadsMajor"/> reads. A multiple of 4.
@@ -74,7 +77,7 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
     public override void Describe(OperationUses uses)
         => uses.Read(A).Read(B).Read(Bias).Read(Residual).Write(Y).MayOverwrite(Residual, Y);
 
-    /// <remarks>Bound: γ(K)·|scale|·Σ|a·b| for the sum, one rounding each for scale and bias, then the activation's own.</remarks>
+    /// <remarks>Where factors are rounded, a relative error of the format's on each product is added. Bound: γ(K)·|scale|·Σ|a·b| for the sum, one rounding each for scale and bias, then the activation's own.</remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
         for (int b = 0; b < Y.Batch; b++)
@@ -85,15 +88,22 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
                 {
                     double sum = 0;
                     double magnitude = 0;
+                    double small = 0;
                     for (int k = 0; k < K; k++)
                     {
                         double product = memory.Get(A, b, m, k) * Stored(TransposeB ? memory.Get(B, b, n, k) : memory.Get(B, b, k, n));
                         sum += product;
                         magnitude += Math.Abs(product);
+                        small += Math.Abs(Stored(TransposeB ? memory.Get(B, b, n, k) : memory.Get(B, b, k, n)));
                     }
                     double bias = Bias is null ? 0 : memory.Get(Bias, BiasAxis == BiasAxis.Columns ? n : m);
                     double x = Scale * sum + bias;
                     double bound = ReferenceMemory.Gamma(K + 2) * Math.Abs(Scale) * magnitude + ReferenceMemory.U * Math.Abs(x);
+                    if (RoundsFactors)
+                    {
+                        // Half an ulp of a subnormal float16 is 2^-25, whatever the number.
+                        bound += Math.Abs(Scale) * (WeightFormat.FactorRounding() * magnitude + (WeightFormat == WeightFormat.Float16 ? Math.ScaleB(1, -25) * small : 0));
+                    }
                     double y = ActivationReference.Apply(Activation, x);
                     bound = ActivationReference.Bound(Activation, x, bound);
                     double residual = Residual is { } view ? memory.Get(view, b, m, n) : 0;
@@ -104,6 +114,5 @@ internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) 
         }
     }
 
-    private double Stored(double value)
-        => WeightFormat == WeightFormat.BFloat16 ? BFloat16.ToSingle(BFloat16.FromSingle((float)value)) : value;
+    private double Stored(double value) => WeightFormat.Kept(value);
 }

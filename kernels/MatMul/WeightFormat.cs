@@ -10,6 +10,37 @@ internal enum WeightFormat
 
     /// <summary>The upper half of a float32, rounded to nearest even: half the bytes, 8 significant bits.</summary>
     BFloat16,
+
+    /// <summary>IEEE binary16, rounded to nearest even: half the bytes, 11 significant bits, at most 65,504.</summary>
+    Float16,
+
+    /// <summary>Kept as float32; tensor cores round both factors to 11 significant bits.</summary>
+    TensorFloat32,
+}
+
+/// <summary>What a format does to a number.</summary>
+internal static class WeightFormats
+{
+    /// <summary>The number as it is kept.</summary>
+    public static double Kept(this WeightFormat format, double value) => format switch
+    {
+        WeightFormat.BFloat16 => BFloat16.ToSingle(BFloat16.FromSingle((float)value)),
+        WeightFormat.Float16 => (double)(Half)(float)value,
+        _ => value,
+    };
+
+    /// <summary>
+    /// By how much, relative to |a·b|, a product may be off because the device rounds its factors (A always, B where it is kept in
+    /// float32) before it multiplies: tensor cores take no float32.
+    /// </summary>
+    public static double FactorRounding(this WeightFormat format) => format switch
+    {
+        WeightFormat.BFloat16 => Math.ScaleB(1, -8) * 1.004,
+        // Below 2^-14 a float16 has fewer bits: MatMul.Evaluate adds that part.
+        WeightFormat.Float16 => Math.ScaleB(1, -11) * 1.001,
+        WeightFormat.TensorFloat32 => Math.ScaleB(1, -10) * 1.001,
+        _ => 0,
+    };
 }
 
 /// <summary>A format as a type, so that the product is compiled with its load inlined.</summary>

@@ -40,6 +40,8 @@ internal sealed class CpuDevice : Device
         _ => "scalar",
     };
 
+    public override bool Supports(WeightFormat format) => format is WeightFormat.Float32 or WeightFormat.BFloat16;
+
     public override ConstantPool CreateConstants(MemoryAccount account) => new CpuConstants(account);
 
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)

@@ -42,9 +42,6 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
 
     public bool Measuring => worker.Measuring;
 
-    /// <summary>True where a thread should take wide register tiles: a CPU behind OpenCL, which makes vectors of them.</summary>
-    public bool HasVectorThreads => Device.IsVectorProcessor;
-
     /// <summary>True where kernels with groups must be prepared for <see cref="NarrowGroup"/>, else for <see cref="WideGroup"/>.</summary>
     public bool HasNarrowGroups => Device.Kind == DeviceKind.Simulator;
 
@@ -85,12 +82,21 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
     /// <summary>A kernel that needs no group: one thread per index, in groups of the driver's choice.</summary>
     public GpuStep Step<TArguments>(Action<Index1D, TArguments> kernel, int threads, TArguments arguments)
         where TArguments : struct
-        => new GpuFlatStep<TArguments>(worker, Measuring ? null : Device.LoadFlat<TArguments>(kernel.Method), threads, arguments);
+        => new GpuFlatStep<TArguments>(worker, Measuring ? Note<Action<AcceleratorStream, Index1D, TArguments>>(GpuKernel.Flat(kernel.Method)) : Device.LoadFlat<TArguments>(kernel.Method), threads, arguments);
 
     /// <summary>A kernel with groups, shared memory and barriers.</summary>
     public GpuStep Step<TArguments>(Action<TArguments> kernel, int groups, int groupSize, TArguments arguments)
         where TArguments : struct
-        => new GpuGroupedStep<TArguments>(worker, Measuring ? null : Device.LoadGrouped<TArguments>(kernel.Method, groupSize), groups, groupSize, arguments);
+        => new GpuGroupedStep<TArguments>(
+            worker, Measuring ? Note<Action<AcceleratorStream, KernelConfig, TArguments>>(new GpuKernel(kernel.Method, groupSize)) : Device.LoadGrouped<TArguments>(kernel.Method, groupSize),
+            groups, groupSize, arguments);
+
+    private TLauncher? Note<TLauncher>(GpuKernel kernel)
+        where TLauncher : Delegate
+    {
+        Device.Prepared?.Invoke(kernel);
+        return null;
+    }
 
     /// <summary>Several launches, in order, as one step.</summary>
     public static GpuStep Sequence(params GpuStep[] steps) => new GpuSequence(steps);

@@ -1,33 +1,38 @@
 using System.Reflection;
-using ILGPU;
-using ILGPU.Backends;
+using GroupViT.Native;
 using ILGPU.Backends.EntryPoints;
-using ILGPU.Runtime;
+using ILGPU.Backends;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
+using ILGPU.Runtime;
+using ILGPU;
 
 namespace GroupViT.Kernels.Devices;
 
 /// <summary>A device behind ILGPU: CUDA, OpenCL, or ILGPU's own CPU accelerator as the simulator.</summary>
 internal sealed class GpuDevice : Device
 {
-    // Small groups spread a launch of a few thousand threads over all multiprocessors; 32 groups of 64 still fill one.
-    private const int FlatGroupSize = 64;
-
-    private readonly Context context;
+    private readonly Context? context;
+    private readonly Accelerator? accelerator;
     private readonly Dictionary<MethodInfo, (Kernel Kernel, Delegate Launcher)> kernels = [];
     private readonly Lock gate = new();
 
-    private GpuDevice(Context context, Accelerator accelerator, string name, DeviceKind kind)
+    private GpuDevice(Context? context, Accelerator? accelerator, string name, DeviceFacts facts)
     {
-        this.context = context;
-        (Accelerator, Name, Kind) = (accelerator, name, kind);
+        (this.context, this.accelerator) = (context, accelerator);
+        (Name, Kind, Facts) = (name, facts.Kind, facts);
         // ILGPU sets OpenCL arguments on a kernel object that all threads share; the simulator runs one kernel at a time anyway.
-        LaunchGate = kind == DeviceKind.Cuda ? null : new Lock();
+        LaunchGate = Kind == DeviceKind.Cuda ? null : new Lock();
     }
 
-    public Accelerator Accelerator { get; }
+    public Accelerator Accelerator => accelerator ?? throw new InvalidOperationException($"{Name} is not here: it can be prepared for, not run on");
+
+    /// <summary>What kernels are chosen by.</summary>
+    public DeviceFacts Facts { get; }
+
+    /// <summary>Told of every kernel that a measuring worker prepares; null where nobody asks.</summary>
+    public Action<GpuKernel>? Prepared { get; init; }
 
     public override string Name { get; }
 
@@ -35,22 +40,33 @@ internal sealed class GpuDevice : Device
 
     public override string Description => Kind == DeviceKind.Simulator
         ? "ILGPU's CPU accelerator: exact, and thousands of times slower than the cpu device"
-        : $"{Accelerator.Name}, {Accelerator.NumMultiprocessors} multiprocessors, {Accelerator.MemorySize / 1048576} MiB";
+        : accelerator is null ? Facts.ToString()
+        : $"{accelerator.Name}, {accelerator.NumMultiprocessors} multiprocessors, {accelerator.MemorySize / 1048576} MiB";
 
     // The simulator calls itself 2^63 - 1 bytes large: unknown.
-    public override long MemoryBytes => Kind == DeviceKind.Simulator ? 0 : Accelerator.MemorySize;
+    public override long MemoryBytes => accelerator is null || Kind == DeviceKind.Simulator ? 0 : accelerator.MemorySize;
 
     /// <summary>Held around launches where the driver's interface demands it; null on CUDA.</summary>
     public Lock? LaunchGate { get; }
 
-    /// <summary>True for a CPU behind OpenCL: few threads, each with wide vectors.</summary>
-    public bool IsVectorProcessor => Accelerator is CLAccelerator { DeviceType: CLDeviceType.CL_DEVICE_TYPE_CPU };
-
     public static GpuDevice OpenSimulator()
     {
-        Context context = CreateContext(DeviceKind.Simulator);
-        return new GpuDevice(context, context.CreateCPUAccelerator(0), "simulator", DeviceKind.Simulator);
+        Context context = CreateContext(builder => builder.CPU(CPUDevice.Default));
+        Accelerator accelerator = context.CreateCPUAccelerator(0);
+        return new GpuDevice(context, accelerator, "simulator", DeviceFacts.Of(accelerator));
     }
+
+    /// <summary>The simulator with warps of 32 threads and NVIDIA's matrix instructions emulated: what the tensor-core kernels are tested on.</summary>
+    /// <param name="compute">Compute capability times ten: which kernels are chosen.</param>
+    /// <param name="multiprocessors">Which shape of group is chosen.</param>
+    public static GpuDevice OpenEmulator(int compute, int multiprocessors)
+    {
+        Context context = CreateContext(builder => builder.CPU(CPUDevice.Nvidia));
+        return new GpuDevice(context, context.CreateCPUAccelerator(0), "simulator", DeviceFacts.Emulating(compute, multiprocessors));
+    }
+
+    /// <summary>A CUDA device that is not here. Its workers can only measure; <paramref name="prepared"/> hears which kernels they would run.</summary>
+    public static GpuDevice Absent(DeviceFacts facts, Action<GpuKernel> prepared) => new(null, null, "cuda:0", facts) { Prepared = prepared };
 
     /// <summary>Opens the n-th device of its kind, in the driver's order.</summary>
     public static GpuDevice Open(DeviceKind kind, int index)
@@ -58,9 +74,8 @@ internal sealed class GpuDevice : Device
         Context context = CreateContext(kind);
         try
         {
-            return kind == DeviceKind.Cuda
-                ? new GpuDevice(context, context.CreateCudaAccelerator(index), $"cuda:{index}", kind)
-                : new GpuDevice(context, context.CreateCLAccelerator(index), $"opencl:{index}", kind);
+            Accelerator accelerator = kind == DeviceKind.Cuda ? context.CreateCudaAccelerator(index) : context.CreateCLAccelerator(index);
+            return new GpuDevice(context, accelerator, $"{(kind == DeviceKind.Cuda ? "cuda" : "opencl")}:{index}", DeviceFacts.Of(accelerator));
         }
         catch
         {
@@ -97,23 +112,22 @@ internal sealed class GpuDevice : Device
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
         => new GpuWorker(this, account, (GpuConstants)constants);
 
+    public override bool Supports(WeightFormat format) => Facts.Formats.Contains(format);
+
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>
         {
-            CompiledKernel compiled = Accelerator.GetBackend().Compile(
-                EntryPointDescription.FromImplicitlyGroupedKernel(method),
-                Kind == DeviceKind.Simulator ? default : new KernelSpecialization(FlatGroupSize, null), new AddressSpaceHook());
+            CompiledKernel compiled = GpuKernel.Flat(method).Compile(Accelerator.GetBackend(), Kind);
             Kernel kernel = Kind == DeviceKind.Simulator
                 ? Accelerator.LoadAutoGroupedKernel(compiled)
-                : Accelerator.LoadImplicitlyGroupedKernel(compiled, FlatGroupSize);
+                : Accelerator.LoadImplicitlyGroupedKernel(compiled, GpuKernel.FlatGroupSize);
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
         });
 
     public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(MethodInfo method, int groupSize)
         => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(method, () =>
         {
-            Kernel kernel = Accelerator.LoadKernel(Accelerator.GetBackend().Compile(
-                EntryPointDescription.FromExplicitlyGroupedKernel(method), new KernelSpecialization(groupSize, null), new AddressSpaceHook()));
+            Kernel kernel = Accelerator.LoadKernel(new GpuKernel(method, groupSize).Compile(Accelerator.GetBackend(), Kind));
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
         });
 
@@ -127,8 +141,8 @@ internal sealed class GpuDevice : Device
             }
             kernels.Clear();
         }
-        Accelerator.Dispose();
-        context.Dispose();
+        accelerator?.Dispose();
+        context?.Dispose();
     }
 
     // Kernels are compiled one at a time: ILGPU's context lock starves the thread pool otherwise.
@@ -138,7 +152,14 @@ internal sealed class GpuDevice : Device
         {
             if (!kernels.TryGetValue(method, out (Kernel Kernel, Delegate Launcher) loaded))
             {
-                loaded = compile();
+                try
+                {
+                    loaded = compile();
+                }
+                catch (Exception exception) when (exception is not OutOfMemoryException)
+                {
+                    throw new KernelCompilationException(GpuKernel.NameOf(method), Name, exception);
+                }
                 kernels.Add(method, loaded);
             }
             return loaded.Launcher;
@@ -146,23 +167,12 @@ internal sealed class GpuDevice : Device
     }
 
     private static Context CreateContext(DeviceKind kind)
+        => kind == DeviceKind.Cuda ? CreateContext(builder => builder.Cuda()) : CreateContext(builder => builder.OpenCL());
+
+    private static Context CreateContext(Action<Context.Builder> devices)
     {
         NativeLibraries.Install();
-        Context context = Context.Create(builder =>
-        {
-            switch (kind)
-            {
-                case DeviceKind.Cuda:
-                    builder.Cuda();
-                    break;
-                case DeviceKind.OpenCL:
-                    builder.OpenCL();
-                    break;
-                default:
-                    builder.CPU(CPUDevice.Default);
-                    break;
-            }
-        });
+        Context context = Context.Create(devices);
         GpuIntrinsics.Register(context);
         return context;
     }

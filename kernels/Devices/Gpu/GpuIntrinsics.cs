@@ -30,6 +30,7 @@ internal static class GpuIntrinsics
         manager.RegisterMethod(Method(nameof(MultiplyAdd)), Cuda(nameof(PlainMultiplyAdd)));
         manager.RegisterMethod(Method(nameof(Synchronize)), OpenCL(nameof(WriteSynchronize)));
         manager.RegisterMethod(Method(nameof(Synchronize)), Cuda(nameof(PlainSynchronize)));
+        TensorCore.Register(manager);
     }
 
     // An intrinsic's own body is for the simulator alone; these are compiled in its place for CUDA.

@@ -1,0 +1,74 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+using GroupViT.Native;
+using ILGPU;
+using ILGPU.Backends.PTX;
+using ILGPU.Runtime;
+using ILGPU.Runtime.CPU;
+using ILGPU.Runtime.Cuda;
+
+namespace GroupViT.Bench.Ptx;
+
+/// <summary>Every kernel that sessions launch on a CUDA device of some architecture: asked of the programs themselves, on a device that is not here.</summary>
+internal static class KernelInventory
+{
+    /// <summary>By name. Sizes and batches are those of the benchmarks, so that both shapes of group of the tensor-core products are there.</summary>
+    /// <param name="models">Whose graphs; more models bring more variants for odd shapes.</param>
+    /// <param name="architecture">Compute capability times ten.</param>
+    public static IReadOnlyList<GpuKernel> Of(IReadOnlyList<GroupVitModel> models, int architecture)
+    {
+        SortedDictionary<string, GpuKernel> kernels = new(StringComparer.Ordinal);
+        using GpuDevice device = GpuDevice.Absent(DeviceFacts.Cuda(architecture), kernel => kernels[kernel.Name] = kernel);
+        foreach (GroupVitModel model in models)
+        {
+            foreach (Precision precision in Enum.GetValues<Precision>().Where(precision => device.Supports(precision.WeightFormat())))
+            {
+                foreach (int batch in (ReadOnlySpan<int>)[1, 64])
+                {
+                    SessionOptions options = new() { Device = device.Name, Precision = precision, MaxBatch = batch, StageMaps = true };
+                    new SessionPlan(model, options).Estimate(device);
+                }
+            }
+        }
+        Others(device);
+        return [.. kernels.Values];
+    }
+
+    /// <summary>The text that a driver would be given.</summary>
+    public static string Ptx(GpuKernel kernel, int architecture)
+    {
+        // A context that once failed to compile fails again, so each kernel has its own.
+        using Context context = Context.Create(builder => builder.CPU());
+        GpuIntrinsics.Register(context);
+        using PTXBackend backend = new(context, new CudaArchitecture(architecture / 10, architecture % 10), CudaInstructionSet.ISA_80, null!);
+        return ((PTXCompiledKernel)kernel.Compile(backend, DeviceKind.Cuda)).PTXAssembly;
+    }
+
+    // Labels of soft maps, windows, and what no session runs yet.
+    private static void Others(GpuDevice device)
+    {
+        Graph gradient = new();
+        Tensor soft = gradient.Input(Tensor.Float("soft", 1, 8, 64));
+        Tensor index = gradient.Input(Tensor.Int("index", 1, 1, 64));
+        Tensor upstream = gradient.Input(Tensor.Float("upstream", 1, 8, 64));
+        Tensor result = Tensor.Float("gradient", 1, 8, 64);
+        gradient.Add(new GroupAssignGradient(soft, index, upstream, Tensor.Float("sums", 1, 8, 2), result, 1f));
+        gradient.Output("gradient", result);
+        using ConstantPool constants = device.CreateConstants(new MemoryAccount());
+        using Worker worker = device.CreateWorker(null, constants, 1);
+        foreach (Graph graph in (Graph[])
+            [
+                gradient,
+                new LabelGraph(8, 28, 28, 448, 448, 21, soft: true, logits: true).Graph,
+                new LabelGraph(8, 28, 28, 448, 448, 21, soft: true, logits: false).Graph,
+                new GroupGraph(8, 28, 28, 448, 448).Graph,
+            ])
+        {
+            MemoryPlan plan = MemoryPlan.For(graph);
+            foreach (Operation operation in graph.Operations)
+            {
+                worker.Prepare(operation, plan.Offsets);
+            }
+        }
+    }
+}

@@ -1,0 +1,59 @@
+namespace GroupViT.Kernels.Devices;
+
+/// <summary>The kernels there are for a product.</summary>
+internal enum ProductKernel
+{
+    /// <summary>4 x 4 outputs a thread, in registers.</summary>
+    Registers4x4,
+
+    /// <summary>4 x 16 outputs a thread, in registers.</summary>
+    Registers4x16,
+
+    TensorBFloat16,
+    TensorFloat16,
+
+    /// <summary>By the half as deep instruction of compute 7.5.</summary>
+    TensorFloat16K8,
+    TensorFloat32,
+}
+
+/// <summary>Which kernel a device gets, by its facts alone, and why.</summary>
+internal static class KernelChoice
+{
+    /// <summary>The kernel for one product.</summary>
+    public static (ProductKernel Kernel, string Reason) Product(DeviceFacts facts, MatMul product)
+    {
+        (ProductKernel kernel, string reason) = Product(facts, product.WeightFormat);
+        int slices = kernel switch
+        {
+            ProductKernel.TensorBFloat16 => BFloat16Tensors.Slices,
+            ProductKernel.TensorFloat16 => Float16Tensors.Slices,
+            ProductKernel.TensorFloat16K8 => Float16TensorsK8.Slices,
+            ProductKernel.TensorFloat32 => Float32Tensors.Slices,
+            _ => 0,
+        };
+        if (slices > 0 && (!product.RoundsFactors || !TensorMatMul.Fits(product, slices)))
+        {
+            (kernel, reason) = (ProductKernel.Registers4x4, $"{reason}, but this product's shape does not suit them");
+        }
+        return kernel == ProductKernel.Registers4x16 && (product.N < 16 || product.HeadSize % 16 != 0)
+            ? (ProductKernel.Registers4x4, "fewer than 16 columns side by side")
+            : (kernel, reason);
+    }
+
+    /// <summary>The kernel for the layers' products in a format.</summary>
+    public static (ProductKernel Kernel, string Reason) Product(DeviceFacts facts, WeightFormat format) => format switch
+    {
+        WeightFormat.BFloat16 when facts.HasTensorCores => (ProductKernel.TensorBFloat16, "tensor cores take bfloat16"),
+        WeightFormat.Float16 when facts.HasTensorCores => (ProductKernel.TensorFloat16, "tensor cores take float16"),
+        WeightFormat.Float16 when facts.HasHalfTensorCores => (ProductKernel.TensorFloat16K8, "tensor cores take float16, eight of K at a time"),
+        WeightFormat.TensorFloat32 when facts.HasTensorCores => (ProductKernel.TensorFloat32, "tensor cores take TensorFloat32"),
+        _ when facts.IsVectorProcessor => (ProductKernel.Registers4x16, "a processor with vectors: wide register tiles, no barriers"),
+        WeightFormat.Float32 => (ProductKernel.Registers4x4, "float32 in registers, many threads"),
+        _ => (ProductKernel.Registers4x4, $"no tensor cores for {format}: weights are kept in it, products are float32"),
+    };
+
+    /// <summary>What <c>devices --verbose</c> prints for a device: precision, kernel, reason.</summary>
+    public static IEnumerable<(WeightFormat Format, ProductKernel Kernel, string Reason)> All(DeviceFacts facts)
+        => facts.Formats.Select(format => (format, Product(facts, format).Kernel, Product(facts, format).Reason));
+}
