@@ -1,0 +1,123 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+
+namespace GroupViT.Tests.Kernels;
+
+/// <summary>
+/// The tensor-core products on the simulator with warps of 32, whose matrix instructions are emulated lane by lane: what is right there
+/// gives every lane what the hardware expects of it.
+/// </summary>
+[Category("Simulator")]
+internal sealed class TensorMatMulTests
+{
+    private static readonly TestDevice Many = new("simulator of compute 8.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1000));
+    private static readonly TestDevice Few = new("simulator of compute 8.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1));
+    private static readonly TestDevice Turing = new("simulator of compute 7.5", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 1000));
+    private static readonly TestDevice TuringFew = new("simulator of compute 7.5, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 1));
+
+    private static IEnumerable<TestCaseData> Devices
+    {
+        get
+        {
+            foreach (WeightFormat format in (WeightFormat[])[WeightFormat.BFloat16, WeightFormat.Float16, WeightFormat.TensorFloat32])
+            {
+                yield return new TestCaseData(Many, format) { TestName = $"{{m}}({format}, deep)" };
+                yield return new TestCaseData(Few, format) { TestName = $"{{m}}({format}, wide)" };
+            }
+            yield return new TestCaseData(Turing, WeightFormat.Float16) { TestName = "{m}(Float16 of compute 7.5, deep)" };
+            yield return new TestCaseData(TuringFew, WeightFormat.Float16) { TestName = "{m}(Float16 of compute 7.5, wide)" };
+        }
+    }
+
+    [OneTimeTearDown]
+    public void Close()
+    {
+        foreach (TestDevice device in (TestDevice[])[Many, Few, Turing, TuringFew])
+        {
+            device.Close();
+        }
+    }
+
+    [TestCaseSource(nameof(Devices))]
+    public void Small_integers_are_multiplied_exactly(TestDevice device, WeightFormat format)
+    {
+        // Products and sums of such numbers are exact in every format: any lane that gets another's number shows.
+        OperationHarness harness = new(device, 7) { Values = Values.Ties };
+        MatMul product = Product(harness, 33, 36, 384, format);
+        RequireTensorKernel(device, product);
+        Dictionary<Tensor, uint[]> results = harness.Run(product);
+        float[] a = [.. results[product.A.Tensor].Select(BitConverter.UInt32BitsToSingle)];
+        float[] b = new float[product.N * product.K];
+        product.B.Tensor.Reader!(b);
+        float[] y = [.. results[product.Y.Tensor].Select(BitConverter.UInt32BitsToSingle)];
+        for (int row = 0; row < product.M; row++)
+        {
+            for (int column = 0; column < product.N; column++)
+            {
+                float expected = 0;
+                for (int k = 0; k < product.K; k++)
+                {
+                    expected += a[row * product.K + k] * b[column * product.K + k];
+                }
+                Assert.That(y[row * product.N + column], Is.EqualTo(expected), $"[{row}, {column}]");
+            }
+        }
+    }
+
+    [TestCaseSource(nameof(Devices))]
+    public void Bias_activation_residual_heads_and_batches_are_those_of_the_definition(TestDevice device, WeightFormat format)
+    {
+        OperationHarness harness = new(device, 11);
+        MatMul activated = Product(harness, 5, 32, 128, format, batch: 2) with { Bias = harness.Vector("bias", 32), Activation = Activation.Gelu, Scale = 0.5f };
+        RequireTensorKernel(device, activated);
+        harness.Check(activated);
+        MatMul residual = Product(harness, 33, 36, 128, format);
+        harness.Check(residual with { Bias = harness.Vector("bias", 36), Residual = Tensor.Float("residual", 1, 33, 36) });
+        MatMul heads = Product(harness, 10, 64, 128, format);
+        harness.Check(heads with { HeadSize = 32, Y = Tensor.Float("heads", 1, 20, 32) });
+    }
+
+    [TestCase(WeightFormat.BFloat16)]
+    [TestCase(WeightFormat.Float16)]
+    [TestCase(WeightFormat.TensorFloat32)]
+    public void Both_shapes_of_group_give_the_same_bits(WeightFormat format)
+    {
+        MatMul product = Product(new OperationHarness(Many, 3), 33, 36, 256, format);
+        Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(new OperationHarness(Many, 5).Run(product)[product.Y.Tensor]));
+    }
+
+    [TestCase(WeightFormat.BFloat16)]
+    [TestCase(WeightFormat.TensorFloat32)]
+    public void A_fault_is_found(WeightFormat format)
+    {
+        OperationHarness harness = new(Many, 13);
+        MatMul product = Product(harness, 8, 8, 128, format);
+        float[] weights = new float[8 * 128];
+        product.B.Tensor.Reader!(weights);
+        weights[777] += 4;
+        Tensor other = Tensor.Constant("damaged", 8, 128, destination => weights.CopyTo(destination));
+        harness.Catches(product, product with { B = other.View() }, "a weight changed");
+    }
+
+    [Test]
+    public void A_weight_that_float16_does_not_hold_is_refused_by_name()
+    {
+        OperationHarness harness = new(Many);
+        MatMul product = Product(harness, 8, 8, 128, WeightFormat.Float16);
+        float[] weights = new float[8 * 128];
+        weights[130] = 70000;
+        Tensor large = Tensor.Constant("large.weight", 8, 128, destination => weights.CopyTo(destination));
+        Assert.That(() => harness.Run(product with { B = large.View() }),
+            Throws.TypeOf<GroupViT.Native.PrecisionException>().With.Message.Contains("large.weight[1, 2] is 70000").And.Message.Contains("65504"));
+    }
+
+    private static MatMul Product(OperationHarness harness, int m, int n, int k, WeightFormat format, int batch = 1)
+    {
+        Tensor a = Tensor.Float("a", batch, m, k);
+        Tensor b = harness.Constant("b", n, k);
+        return new MatMul(a, b.View().Repeat(batch), Tensor.Float("y", batch, m, n)) { TransposeB = true, WeightFormat = format, RoundsFactors = true };
+    }
+
+    private static void RequireTensorKernel(TestDevice device, MatMul product)
+        => Assert.That(KernelChoice.Product(((GpuDevice)device.Device).Facts, product).Kernel.ToString(), Does.StartWith("Tensor"));
+}
