@@ -13,6 +13,7 @@ isa-vector128  1300 10
 isa-scalar     1250 20
 isa-advsimd    480 20
 opencl         300 20
+ptx            4 20
 publish        2 10
 "
 

@@ -101,8 +101,9 @@ internal static class TensorCore
         for (int i = 0; i < 8; i++)
         {
             int part = i & 3;
-            float upper = Interop.IntAsFloat(Warp.Shuffle(i < 4 ? a0 : a2, (lane & ~3) + part));
-            float lower = Interop.IntAsFloat(Warp.Shuffle(i < 4 ? a1 : a3, (lane & ~3) + part));
+            ulong rows = Warp.Shuffle(Both(i < 4 ? a0 : a2, i < 4 ? a1 : a3), (lane & ~3) + part);
+            float upper = Interop.IntAsFloat((uint)rows);
+            float lower = Interop.IntAsFloat((uint)(rows >> 32));
             float left = Interop.IntAsFloat(Warp.Shuffle(i < 4 ? b0 : b1, first + part));
             float right = Interop.IntAsFloat(Warp.Shuffle(i < 4 ? b0 : b1, first + 4 + part));
             c.X += upper * left;
@@ -117,13 +118,14 @@ internal static class TensorCore
     private static uint Gather(Words mine, int lane, int matrix)
     {
         int source = matrix * 8 + (lane >> 2);
-        uint x = Warp.Shuffle(mine.X, source);
-        uint y = Warp.Shuffle(mine.Y, source);
-        uint z = Warp.Shuffle(mine.Z, source);
-        uint w = Warp.Shuffle(mine.W, source);
-        int word = lane & 3;
-        return word == 0 ? x : word == 1 ? y : word == 2 ? z : w;
+        ulong first = Warp.Shuffle(Both(mine.X, mine.Y), source);
+        ulong second = Warp.Shuffle(Both(mine.Z, mine.W), source);
+        ulong half = (lane & 2) == 0 ? first : second;
+        return (uint)((lane & 1) == 0 ? half : half >> 32);
     }
+
+    // The simulator pays for each shuffle, not for its width.
+    internal static ulong Both(uint low, uint high) => low | ((ulong)high << 32);
 
     private static uint ToBFloat16(float value)
     {
@@ -316,8 +318,9 @@ internal static class PairProduct
         int column = (lane & 3) * 8;
         for (int part = 0; part < 4; part++)
         {
-            uint upper = Warp.Shuffle(a0, row + part);
-            uint lower = Warp.Shuffle(a1, row + part);
+            ulong rows = Warp.Shuffle(TensorCore.Both(a0, a1), row + part);
+            uint upper = (uint)rows;
+            uint lower = (uint)(rows >> 32);
             uint left = Warp.Shuffle(b0, column + part);
             uint right = Warp.Shuffle(b0, column + 4 + part);
             c.X += TDecoder.Low(upper) * TDecoder.Low(left);

@@ -43,7 +43,7 @@ internal sealed class TensorMatMulTests
     {
         // Products and sums of such numbers are exact in every format: any lane that gets another's number shows.
         OperationHarness harness = new(device, 7) { Values = Values.Ties };
-        MatMul product = Product(harness, 33, 36, 384, format);
+        MatMul product = Product(harness, 33, 36, 256, format);
         RequireTensorKernel(device, product);
         Dictionary<Tensor, uint[]> results = harness.Run(product);
         float[] a = [.. results[product.A.Tensor].Select(BitConverter.UInt32BitsToSingle)];
@@ -71,10 +71,10 @@ internal sealed class TensorMatMulTests
         MatMul activated = Product(harness, 5, 32, 128, format, batch: 2) with { Bias = harness.Vector("bias", 32), Activation = Activation.Gelu, Scale = 0.5f };
         RequireTensorKernel(device, activated);
         harness.Check(activated);
-        MatMul residual = Product(harness, 33, 36, 128, format);
-        harness.Check(residual with { Bias = harness.Vector("bias", 36), Residual = Tensor.Float("residual", 1, 33, 36) });
-        MatMul heads = Product(harness, 10, 64, 128, format);
-        harness.Check(heads with { HeadSize = 32, Y = Tensor.Float("heads", 1, 20, 32) });
+        MatMul residual = Product(harness, 9, 36, 128, format);
+        harness.Check(residual with { Bias = harness.Vector("bias", 36), Residual = Tensor.Float("residual", 1, 9, 36) });
+        MatMul heads = Product(harness, 5, 64, 128, format);
+        harness.Check(heads with { HeadSize = 32, Y = Tensor.Float("heads", 1, 10, 32) });
     }
 
     [TestCase(WeightFormat.BFloat16)]
@@ -82,7 +82,7 @@ internal sealed class TensorMatMulTests
     [TestCase(WeightFormat.TensorFloat32)]
     public void Both_shapes_of_group_give_the_same_bits(WeightFormat format)
     {
-        MatMul product = Product(new OperationHarness(Many, 3), 33, 36, 256, format);
+        MatMul product = Product(new OperationHarness(Many, 3), 9, 36, 256, format);
         Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(new OperationHarness(Many, 5).Run(product)[product.Y.Tensor]));
     }
 
