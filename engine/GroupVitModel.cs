@@ -97,12 +97,14 @@ public sealed class GroupVitModel : IDisposable
     /// <summary>Opens a session: memory for its maxima is allocated, kernels and weights are prepared at first use.</summary>
     /// <exception cref="DeviceUnavailableException">The device is not there or lacks the precision.</exception>
     /// <exception cref="OutOfDeviceMemoryException">The memory limit is below what is needed.</exception>
-    public Session OpenSession(SessionOptions? options = null)
+    public Session OpenSession(SessionOptions? options = null) => OpenSession(options ?? new SessionOptions(), null);
+
+    internal Session OpenSession(SessionOptions options, Kernels.Devices.Device? device)
     {
         lock (gate)
         {
             ObjectDisposedException.ThrowIf(disposed, this);
-            Session session = new(this, options ?? new SessionOptions());
+            Session session = new(this, options, device);
             sessions++;
             return session;
         }

@@ -25,11 +25,14 @@ public sealed partial class Session : IDisposable
     private readonly SemaphoreSlim collecting = new(1);
     private bool disposed;
 
-    internal Session(GroupVitModel model, SessionOptions options)
+    /// <param name="model">What to run.</param>
+    /// <param name="options">For what.</param>
+    /// <param name="opened">Instead of the one that the options name; the session disposes of it.</param>
+    internal Session(GroupVitModel model, SessionOptions options, Device? opened = null)
     {
         (this.model, this.options) = (model, options);
         plan = new SessionPlan(model, options);
-        device = DeviceCatalog.Open(options.Device, options.Precision);
+        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision));
         device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);
@@ -50,6 +53,15 @@ public sealed partial class Session : IDisposable
         available = new SemaphoreSlim(options.Workers);
         options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes);
     }
+
+    /// <summary>
+    /// Raised once, when the device fails: by an error that the driver does not take back, or because it is gone. Calls that run then, and
+    /// all later ones, throw <see cref="DeviceLostException"/>; a new session may work. Handlers run on the thread that met the failure.
+    /// </summary>
+    public event EventHandler<DeviceLostEventArgs>? DeviceLost;
+
+    /// <summary>True once the device has failed.</summary>
+    public bool IsFaulted => (device as WatchedDevice)?.Failure is not null;
 
     /// <summary>The device's name: cpu, cuda:N, opencl:N, simulator.</summary>
     public string DeviceName => device.Name;
@@ -154,15 +166,32 @@ public sealed partial class Session : IDisposable
 
     private SessionWorker Taken()
     {
+        DeviceLostException? lost = (device as WatchedDevice)?.Failure;
         lock (gate)
         {
-            if (!disposed)
+            if (!disposed && lost is null)
             {
                 return idle.Pop();
             }
         }
         available.Release();
-        throw new ObjectDisposedException(nameof(Session));
+        throw lost is null ? new ObjectDisposedException(nameof(Session)) : new DeviceLostException(lost.Device, lost.Doing, lost.DriverMessage, lost);
+    }
+
+    // Our own code on the processor throws what it means; a driver's errors must be read.
+    private Device Watched(Device opened)
+    {
+        if (opened.Kind == DeviceKind.Cpu)
+        {
+            return opened;
+        }
+        WatchedDevice watched = new(opened);
+        watched.Failed += lost =>
+        {
+            options.Logger?.LogError(lost, "GroupViT session on {Device} is lost", lost.Device);
+            DeviceLost?.Invoke(this, new DeviceLostEventArgs(lost));
+        };
+        return watched;
     }
 
     private void Return(SessionWorker worker)

@@ -53,3 +53,28 @@ public sealed class PrecisionException : GroupVitException
     {
     }
 }
+
+/// <summary>A device that failed while it was used: its session is of no more use, a new one may be.</summary>
+public sealed class DeviceLostException : GroupVitException
+{
+    /// <summary>Names the device, what was being done, and the driver's words.</summary>
+    public DeviceLostException(string device, string what, string words, Exception? inner = null)
+        : base($"device '{device}' failed while {what} ({words}); this session cannot be used any more, open a new one", inner)
+        => (Device, Doing, DriverMessage) = (device, what, words);
+
+    /// <summary>The device's name.</summary>
+    public string Device { get; }
+
+    /// <summary>What was being done.</summary>
+    public string Doing { get; }
+
+    /// <summary>The driver's code and words.</summary>
+    public string DriverMessage { get; }
+}
+
+/// <summary>What a session tells when its device is lost.</summary>
+public sealed class DeviceLostEventArgs(DeviceLostException error) : EventArgs
+{
+    /// <summary>What calls throw from now on.</summary>
+    public DeviceLostException Error => error;
+}

@@ -25,6 +25,7 @@ internal static class BenchProgram
             SoakCommand.Create(),
             StartupCommand.Create(),
             OperationsCommand.Create(),
+            ProductsCommand.Create(),
             PtxCommand.Create(),
             ReportCommands.Chart(),
             ReportCommands.Readme(),

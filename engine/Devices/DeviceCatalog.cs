@@ -7,7 +7,17 @@ namespace GroupViT.Native;
 /// <param name="Hardware">The hardware and the facts that kernels are chosen by.</param>
 /// <param name="MemoryBytes">Its memory, or 0 where unknown.</param>
 /// <param name="IsDefault">True for the one that <c>auto</c> means.</param>
-public sealed record DeviceInfo(string Name, string Hardware, long MemoryBytes, bool IsDefault);
+public sealed record DeviceInfo(string Name, string Hardware, long MemoryBytes, bool IsDefault)
+{
+    /// <summary>The precisions it has, each with the kernel that the layers' products get there.</summary>
+    public IReadOnlyList<ProductInfo> Products { get; init; } = [];
+}
+
+/// <summary>Which kernel a device's facts choose for the products of a precision.</summary>
+/// <param name="Precision">Of weights and factors; sums are float32.</param>
+/// <param name="Kernel">In a few words.</param>
+/// <param name="Reason">The fact that decided.</param>
+public sealed record ProductInfo(Precision Precision, string Kernel, string Reason);
 
 /// <summary>The devices of this machine.</summary>
 public static class DeviceCatalog
@@ -27,7 +37,10 @@ public static class DeviceCatalog
             try
             {
                 using Device device = Create(name);
-                devices.Add(new DeviceInfo(name, device.Description, device.MemoryBytes, name == preferred));
+                devices.Add(new DeviceInfo(name, device.Description, device.MemoryBytes, name == preferred)
+                {
+                    Products = [.. device.Products.Select(product => new ProductInfo(Enum.GetValues<Precision>().Single(precision => precision.WeightFormat() == product.Format), product.Kernel, product.Reason))],
+                });
             }
             catch (Exception exception) when (exception is not OutOfMemoryException)
             {
@@ -39,6 +52,15 @@ public static class DeviceCatalog
         return devices;
     }
 
+    /// <summary>What a device has products for.</summary>
+    internal static IReadOnlyList<Precision> Precisions(string name)
+    {
+        using Device device = Open(name);
+        return Precisions(device);
+    }
+
+    private static Precision[] Precisions(Device device) => [.. Enum.GetValues<Precision>().Where(precision => device.Supports(precision.WeightFormat()))];
+
     /// <summary>Opens a device by name for a precision.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, it does not open, or it has no kernels for the precision.</exception>
     internal static Device Open(string name, Precision precision)
@@ -47,7 +69,7 @@ public static class DeviceCatalog
         if (!device.Supports(precision.WeightFormat()))
         {
             string opened = device.Name;
-            string there = string.Join(", ", Enum.GetValues<Precision>().Where(other => device.Supports(other.WeightFormat())));
+            string there = string.Join(", ", Precisions(device));
             device.Dispose();
             throw new DeviceUnavailableException(opened, $"no kernels for {precision}; what there is: {there}");
         }

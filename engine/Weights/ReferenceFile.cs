@@ -33,7 +33,12 @@ internal sealed class ReferenceFile : IDisposable
 
     private ReferenceFile(SafetensorsFile file, string errorsFile, IReadOnlyDictionary<string, ReferenceError> errors, Precision precision)
     {
-        _scale = precision == Precision.BFloat16 ? Math.ScaleB(1, 24 - 9) : 1;
+        _scale = precision switch
+        {
+            Precision.BFloat16 => Math.ScaleB(1, 24 - 9),
+            Precision.Float16 or Precision.TensorFloat32 => Math.ScaleB(1, 24 - 11),
+            _ => 1,
+        };
         _file = file;
         _errorsFile = errorsFile;
         Errors = errors;

@@ -27,8 +27,11 @@ internal abstract class Device : IDisposable
     /// <summary>Memory of the device in bytes, or 0 where it is unknown.</summary>
     public abstract long MemoryBytes { get; }
 
+    /// <summary>For each format of weights that it has products for: which kernel the layers' products get, and why.</summary>
+    public abstract IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products { get; }
+
     /// <summary>True where there are products for weights in that format.</summary>
-    public abstract bool Supports(WeightFormat format);
+    public bool Supports(WeightFormat format) => Products.Any(product => product.Format == format);
 
     /// <summary>Constants packed for this device, shared by the workers of one session.</summary>
     public abstract ConstantPool CreateConstants(MemoryAccount account);

@@ -105,7 +105,7 @@ internal sealed record ModelReport
             Memory =
             [
                 .. from device in devices
-                   from precision in device == "cpu" ? new[] { Precision.Float32, Precision.BFloat16 } : [Precision.Float32]
+                   from precision in DeviceCatalog.Precisions(device)
                    from size in sizes.Prepend(preset).Distinct()
                    select new MemoryNeed(
                        device, precision, size.Item1, size.Item2, model.EstimateMemory(new SessionOptions { Device = device, Precision = precision, MaxSize = size })),

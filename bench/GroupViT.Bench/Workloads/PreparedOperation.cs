@@ -1,21 +1,26 @@
 using GroupViT.Kernels;
 using GroupViT.Kernels.Devices;
+using GroupViT.Native;
 
 namespace GroupViT.Bench.Workloads;
 
-/// <summary>One operation on the cpu device, alone with its tensors, which hold random values.</summary>
+/// <summary>One operation on a device, alone with its tensors, which hold random values.</summary>
 internal sealed class PreparedOperation : IDisposable
 {
     // As the planner's: nothing shares a cache line.
     private const int Alignment = 256;
 
-    private readonly CpuDevice device = new();
+    private readonly Device device;
     private readonly ConstantPool constants;
     private readonly Worker worker;
     private readonly Step step;
 
-    public PreparedOperation(Operation operation, int threads)
+    /// <param name="operation">What to run.</param>
+    /// <param name="threads">Of the cpu device.</param>
+    /// <param name="name">As <see cref="SessionOptions.Device"/>.</param>
+    public PreparedOperation(Operation operation, int threads, string name = "cpu")
     {
+        device = DeviceCatalog.Open(name);
         MemoryAccount account = new();
         constants = device.CreateConstants(account);
         worker = device.CreateWorker(account, constants, threads);
@@ -48,7 +53,12 @@ internal sealed class PreparedOperation : IDisposable
         }
     }
 
-    public void Run() => step.Run();
+    /// <summary>Returns when the work is done.</summary>
+    public void Run()
+    {
+        step.Run();
+        worker.Synchronize();
+    }
 
     public void Dispose()
     {

@@ -40,7 +40,11 @@ internal sealed class CpuDevice : Device
         _ => "scalar",
     };
 
-    public override bool Supports(WeightFormat format) => format is WeightFormat.Float32 or WeightFormat.BFloat16;
+    public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products =>
+    [
+        (WeightFormat.Float32, $"register tiles of {Level}", "the widest vectors of this processor"),
+        (WeightFormat.BFloat16, $"register tiles of {Level}, weights widened on the way", "half the memory for weights; products are float32"),
+    ];
 
     public override ConstantPool CreateConstants(MemoryAccount account) => new CpuConstants(account);
 

@@ -112,7 +112,8 @@ internal sealed class GpuDevice : Device
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
         => new GpuWorker(this, account, (GpuConstants)constants);
 
-    public override bool Supports(WeightFormat format) => Facts.Formats.Contains(format);
+    public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products
+        => KernelChoice.All(Facts).Select(choice => (choice.Format, KernelChoice.Describe(choice.Kernel), choice.Reason));
 
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>

@@ -132,9 +132,13 @@ internal sealed class GpuBlock : IDisposable
         {
             buffer = device.Accelerator.Allocate1D<byte>(Bytes);
         }
-        catch (Exception exception) when (exception is AcceleratorException or OutOfMemoryException)
+        catch (Exception exception)
         {
             account.Release(Bytes);
+            if (!WatchedDevice.IsOutOfMemory(exception))
+            {
+                throw;
+            }
             throw new OutOfDeviceMemoryException($"{purpose} on {device.Name}", Bytes, account.InUse, device.MemoryBytes, exception);
         }
     }

@@ -39,13 +39,17 @@ internal static class Halves
 
     public static float HighFloat16(uint pair) => Float16(pair >> 16);
 
-    // Subnormals go by way of an integer: a device may flush float32's own. Infinity and not-a-number would become finite; the packing
+    // With the exponent moved, a normal number is done. Of a subnormal f / 1024 · 2^-14 this makes (1 + f / 1024) · 2^-15, so 2^-15 is taken
+    // away and the rest doubled: exact, and no float32 below the normal ones is met, which a device may flush. No branch, because PoCL
+    // makes no vectors of a kernel with branches (9 GFLOP/s instead of 80). Infinity and not-a-number would become finite; the packing
     // refuses weights that are not finite in float16.
     private static float Float16(uint half)
     {
         uint magnitude = half & 0x7FFFu;
-        float value = magnitude < 0x400u ? (int)magnitude * 5.9604644775390625e-8f : Interop.IntAsFloat((magnitude << 13) + 0x38000000u);
-        return (half & 0x8000u) != 0u ? -value : value;
+        float normal = Interop.IntAsFloat((magnitude << 13) + 0x38000000u);
+        float rest = normal - 3.0517578125e-5f;
+        uint subnormal = (uint)((int)(magnitude - 0x400u) >> 31);
+        return Interop.IntAsFloat((Interop.FloatAsInt(rest + rest) & subnormal) | (Interop.FloatAsInt(normal) & ~subnormal) | ((half & 0x8000u) << 16));
     }
 }
 

@@ -48,9 +48,19 @@ internal static class KernelChoice
         WeightFormat.Float16 when facts.HasTensorCores => (ProductKernel.TensorFloat16, "tensor cores take float16"),
         WeightFormat.Float16 when facts.HasHalfTensorCores => (ProductKernel.TensorFloat16K8, "tensor cores take float16, eight of K at a time"),
         WeightFormat.TensorFloat32 when facts.HasTensorCores => (ProductKernel.TensorFloat32, "tensor cores take TensorFloat32"),
-        _ when facts.IsVectorProcessor => (ProductKernel.Registers4x16, "a processor with vectors: wide register tiles, no barriers"),
+        _ when facts.IsVectorProcessor => (ProductKernel.Registers4x16, $"a processor with vectors{(format == WeightFormat.Float32 ? "" : "; weights are kept in 16 bits, products are float32")}"),
         WeightFormat.Float32 => (ProductKernel.Registers4x4, "float32 in registers, many threads"),
-        _ => (ProductKernel.Registers4x4, $"no tensor cores for {format}: weights are kept in it, products are float32"),
+        _ => (ProductKernel.Registers4x4, "no matrix instructions for it: weights are kept in 16 bits, products are float32"),
+    };
+
+    /// <summary>In words.</summary>
+    public static string Describe(ProductKernel kernel) => kernel switch
+    {
+        ProductKernel.Registers4x4 => "4 x 4 outputs a thread, no shared memory",
+        ProductKernel.Registers4x16 => "4 x 16 outputs a thread, no shared memory",
+        ProductKernel.TensorFloat16K8 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 32 with K in four parts",
+        ProductKernel.TensorFloat32 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 64 with K in two parts; asynchronous copies",
+        _ => "mma.m16n8k16, tiles of 64 x 64, or 32 x 32 with K in four parts; asynchronous copies",
     };
 
     /// <summary>What <c>devices --verbose</c> prints for a device: precision, kernel, reason.</summary>

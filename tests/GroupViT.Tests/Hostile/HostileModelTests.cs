@@ -120,7 +120,7 @@ internal sealed class HostileModelTests
 
     [TestCase("cpu", Precision.TensorFloat32)]
     [TestCase("cpu", Precision.Float16)]
-    [TestCase("simulator", Precision.BFloat16)]
+    [TestCase("simulator", Precision.TensorFloat32)]
     public void A_precision_without_kernels_names_what_there_is(string device, Precision precision)
     {
         using GroupVitModel model = TestModels.Tiny();

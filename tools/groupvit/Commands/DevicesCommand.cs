@@ -12,7 +12,7 @@ internal static class DevicesCommand
     public static Command Create()
     {
         Option<bool> json = CommonOptions.Json();
-        Option<bool> verbose = new("--verbose") { Description = "also the facts that kernels are chosen by" };
+        Option<bool> verbose = new("--verbose") { Description = "also the kernels that each device gets, why, and the facts of this machine" };
         Command command = new("devices", "List the devices of this machine.") { json, verbose };
         command.SetAction((parsed, cancellation) => ExitCodes.Run(
             parsed, _ => Run(new Output(parsed, parsed.GetValue(json)), parsed.GetValue(verbose)), cancellation));
@@ -43,6 +43,9 @@ internal static class DevicesCommand
         }
         if (verbose)
         {
+            output.Table(
+                ["device", "precision", "products", "because"],
+                [.. devices.SelectMany(device => device.Products.Select(product => (IReadOnlyList<TableCell>)[device.Name, CommonOptions.NameOf(product.Precision), product.Kernel, product.Reason]))]);
             foreach ((string name, string value) in facts)
             {
                 output.Line($"{name}: {value}");
@@ -61,6 +64,15 @@ internal static class DevicesCommand
                     writer.WriteString("hardware", device.Hardware);
                     writer.WriteNumber("memory", device.MemoryBytes);
                     writer.WriteBoolean("default", device.IsDefault);
+                    writer.WriteStartObject("products");
+                    foreach (ProductInfo product in device.Products)
+                    {
+                        writer.WriteStartObject(CommonOptions.NameOf(product.Precision));
+                        writer.WriteString("kernel", product.Kernel);
+                        writer.WriteString("reason", product.Reason);
+                        writer.WriteEndObject();
+                    }
+                    writer.WriteEndObject();
                     writer.WriteEndObject();
                 }
                 writer.WriteEndArray();

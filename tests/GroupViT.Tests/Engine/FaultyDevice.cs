@@ -1,0 +1,112 @@
+using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
+using ILGPU.Runtime.OpenCL;
+
+namespace GroupViT.Tests.Engine;
+
+/// <summary>Where a driver can fail.</summary>
+internal enum FaultPlace
+{
+    Stream,
+    Arena,
+    Prepare,
+    Upload,
+    Launch,
+    Download,
+}
+
+/// <summary>A GPU as a session sees it, whose driver fails on demand: our code for the processor underneath, so that results are checked as well.</summary>
+internal sealed class FaultyDevice : Device
+{
+    private readonly CpuDevice inner = new();
+
+    /// <summary>Where to fail from now on, or null.</summary>
+    public FaultPlace? Place { get; set; }
+
+    /// <summary>With which error.</summary>
+    public CLError Error { get; set; } = CLError.CL_OUT_OF_RESOURCES;
+
+    /// <summary>Calls of the place that still succeed.</summary>
+    public int Spared { get; set; }
+
+    /// <summary>How often the driver was called after it had failed for the first time.</summary>
+    public int CallsAfterFailure { get; private set; }
+
+    public override string Name => "opencl:7";
+
+    public override DeviceKind Kind => DeviceKind.OpenCL;
+
+    public override string Description => "a device that fails";
+
+    public override long MemoryBytes => 1 << 30;
+
+    public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products => inner.Products;
+
+    private bool failed;
+
+    public override ConstantPool CreateConstants(MemoryAccount account) => inner.CreateConstants(account);
+
+    public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
+    {
+        Call(FaultPlace.Stream);
+        return new FaultyWorker(this, inner.CreateWorker(account, constants, threads));
+    }
+
+    public override void Dispose() => inner.Dispose();
+
+    private void Call(FaultPlace place)
+    {
+        CallsAfterFailure += failed ? 1 : 0;
+        if (Place == place && Spared-- <= 0)
+        {
+            failed = true;
+            throw new CLException(Error);
+        }
+    }
+
+    private sealed class FaultyWorker(FaultyDevice device, Worker inner) : Worker
+    {
+        public override long ScratchBytes => inner.ScratchBytes;
+
+        public override void AllocateArena(long bytes)
+        {
+            device.Call(FaultPlace.Arena);
+            inner.AllocateArena(bytes);
+        }
+
+        public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
+        {
+            device.Call(FaultPlace.Prepare);
+            return new FaultyStep(device, inner.Prepare(operation, offsets));
+        }
+
+        public override void CommitScratch() => inner.CommitScratch();
+
+        public override long ArenaSize(long bytes) => inner.ArenaSize(bytes);
+
+        public override void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
+        {
+            device.Call(FaultPlace.Upload);
+            inner.Upload(values, arenaOffset);
+        }
+
+        public override void Download<T>(long arenaOffset, Span<T> values)
+        {
+            device.Call(FaultPlace.Download);
+            inner.Download(arenaOffset, values);
+        }
+
+        public override void Synchronize() => inner.Synchronize();
+
+        public override void Dispose() => inner.Dispose();
+    }
+
+    private sealed class FaultyStep(FaultyDevice device, Step inner) : Step
+    {
+        public override void Run()
+        {
+            device.Call(FaultPlace.Launch);
+            inner.Run();
+        }
+    }
+}
