@@ -19,13 +19,14 @@ internal static class EncoderCommand
         Option<int[]> batches = BenchOptions.Batches();
         Option<int[]> threads = BenchOptions.ThreadCounts();
         Option<string> device = new("--device") { Description = "cpu, cuda:N, opencl:N; default: cpu", DefaultValueFactory = _ => "cpu", HelpName = "DEVICE" };
+        Option<Precision> precision = new("--precision") { Description = "Float32, TensorFloat32, BFloat16, Float16", DefaultValueFactory = _ => Precision.Float32 };
         Option<double> seconds = BenchOptions.Seconds(3, "for each cell");
         Option<string?> output = BenchOptions.Out();
-        Command command = new("encoder", "Time image encoder, text encoder and whole segmentations.") { sizes, batches, threads, device, seconds, output };
+        Command command = new("encoder", "Time image encoder, text encoder and whole segmentations.") { sizes, batches, threads, device, precision, seconds, output };
         command.SetAction((parsed, cancellation) =>
         {
             using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
-            Run run = new(model, parsed.GetValue(device)!, parsed.GetValue(seconds), cancellation);
+            Run run = new(model, parsed.GetValue(device)!, parsed.GetValue(precision), parsed.GetValue(seconds), cancellation);
             foreach (int count in run.IsCpu ? BenchOptions.Actual(parsed.GetValue(threads)!) : [0])
             {
                 foreach (int size in parsed.GetValue(sizes)!)
@@ -51,7 +52,7 @@ internal static class EncoderCommand
         return command;
     }
 
-    private sealed class Run(GroupVitModel model, string deviceName, double seconds, CancellationToken cancellation)
+    private sealed class Run(GroupVitModel model, string deviceName, Precision precision, double seconds, CancellationToken cancellation)
     {
         public string Device { get; private set; } = "no device";
 
@@ -63,7 +64,7 @@ internal static class EncoderCommand
 
         public void ImageEncoder(int size, int batch, int threads)
         {
-            using PreparedImageEncoder encoder = new(model, deviceName, batch, size, size, threads);
+            using PreparedImageEncoder encoder = new(model, deviceName, batch, size, size, threads, precision);
             Device = $"{encoder.Network.DeviceName} ({encoder.Network.DeviceDescription})";
             float[] pixels = BenchInput.Pixels(batch, size);
             Add("image encoder", size.ToString(CultureInfo.InvariantCulture), batch, threads, encoder.Network.Flops, Measure(threads, () => encoder.Run(pixels)));
@@ -79,7 +80,7 @@ internal static class EncoderCommand
         public void Segment(int size, int batch, int threads)
         {
             string file = BenchInput.PictureFile;
-            using Session session = model.OpenSession(new SessionOptions { Device = deviceName, MaxSize = (size, size), MaxBatch = batch, MaxLabels = ModelWorkloads.Labels, Threads = threads });
+            using Session session = model.OpenSession(new SessionOptions { Device = deviceName, Precision = precision, MaxSize = (size, size), MaxBatch = batch, MaxLabels = ModelWorkloads.Labels, Threads = threads });
             LabelBank bank = session.EncodeLabels(BenchInput.Labels);
             SegmentationOptions rules = new() { ShortSide = size };
             List<(double Decode, double Prepare, double Encode, double Label)> parts = [];

@@ -120,10 +120,11 @@ internal sealed class DeviceFailureTests
         Assert.That(device.Failure, Is.Null);
         using Worker next = device.CreateWorker(account, constants, 1);
         next.AllocateArena(1024);
-        next.Upload<int>([1, 2, 3], 256);
+        int[] values = [1, 2, 3];
+        next.Upload<int>(values, 256);
         int[] back = new int[3];
         next.Download(256, back.AsSpan());
-        Assert.That(back, Is.EqualTo(new[] { 1, 2, 3 }));
+        Assert.That(back, Is.EqualTo(values));
     }
 
     private static SessionOptions Options() => new() { Device = "cpu", MaxSize = (128, 128), Threads = 2 };

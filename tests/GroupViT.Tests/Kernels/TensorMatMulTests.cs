@@ -5,9 +5,8 @@ namespace GroupViT.Tests.Kernels;
 
 /// <summary>
 /// The tensor-core products on the simulator with warps of 32, whose matrix instructions are emulated lane by lane: what is right there
-/// gives every lane what the hardware expects of it.
+/// gives every lane what the hardware expects of it. On a card, the same.
 /// </summary>
-[Category("Simulator")]
 internal sealed class TensorMatMulTests
 {
     private static readonly TestDevice Many = new("simulator of compute 8.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1000));
@@ -29,6 +28,23 @@ internal sealed class TensorMatMulTests
         }
     }
 
+    // On hardware the same bodies, at the shapes that fill more than a group.
+    private static IEnumerable<TestCaseData> Cards
+        => from card in TestDevices.Present.Where(device => device.Kind == DeviceKind.Cuda)
+           from format in ((GpuDevice)card.Device).Facts.Formats.Where(format => format != WeightFormat.Float32)
+           from shape in Shapes
+           select new TestCaseData(card, format, shape.M, shape.N, shape.K) { TestName = $"{{m}}({card}, {format}, {shape.M} x {shape.N} x {shape.K})" };
+
+    private static readonly (int M, int N, int K)[] Shapes = [(1, 4, 128), (260, 1152, 384), (848, 384, 1536), (8, 384, 384), (2000, 1536, 384), (260, 256, 768)];
+
+    [TestCaseSource(nameof(Cards)), Category("Cuda")]
+    public void A_card_multiplies_small_integers_exactly(TestDevice device, WeightFormat format, int m, int n, int k)
+    {
+        Exact(device, format, m, n, k);
+        OperationHarness harness = new(device, 17);
+        harness.Check(Product(harness, m, n, k, format) with { Bias = harness.Vector("bias", n), Activation = Activation.Gelu });
+    }
+
     [OneTimeTearDown]
     public void Close()
     {
@@ -38,13 +54,18 @@ internal sealed class TensorMatMulTests
         }
     }
 
-    [TestCaseSource(nameof(Devices))]
+    [TestCaseSource(nameof(Devices)), Category("Simulator")]
     public void Small_integers_are_multiplied_exactly(TestDevice device, WeightFormat format)
     {
-        // Products and sums of such numbers are exact in every format: any lane that gets another's number shows.
+        RequireTensorKernel(device, Product(new OperationHarness(device), 33, 36, 256, format));
+        Exact(device, format, 33, 36, 256);
+    }
+
+    // Products and sums of such numbers are exact in every format: any lane that gets another's number shows.
+    private static void Exact(TestDevice device, WeightFormat format, int m, int n, int k)
+    {
         OperationHarness harness = new(device, 7) { Values = Values.Ties };
-        MatMul product = Product(harness, 33, 36, 256, format);
-        RequireTensorKernel(device, product);
+        MatMul product = Product(harness, m, n, k, format);
         Dictionary<Tensor, uint[]> results = harness.Run(product);
         float[] a = [.. results[product.A.Tensor].Select(BitConverter.UInt32BitsToSingle)];
         float[] b = new float[product.N * product.K];
@@ -55,16 +76,16 @@ internal sealed class TensorMatMulTests
             for (int column = 0; column < product.N; column++)
             {
                 float expected = 0;
-                for (int k = 0; k < product.K; k++)
+                for (int i = 0; i < product.K; i++)
                 {
-                    expected += a[row * product.K + k] * b[column * product.K + k];
+                    expected += a[row * product.K + i] * b[column * product.K + i];
                 }
                 Assert.That(y[row * product.N + column], Is.EqualTo(expected), $"[{row}, {column}]");
             }
         }
     }
 
-    [TestCaseSource(nameof(Devices))]
+    [TestCaseSource(nameof(Devices)), Category("Simulator")]
     public void Bias_activation_residual_heads_and_batches_are_those_of_the_definition(TestDevice device, WeightFormat format)
     {
         OperationHarness harness = new(device, 11);
@@ -80,6 +101,7 @@ internal sealed class TensorMatMulTests
     [TestCase(WeightFormat.BFloat16)]
     [TestCase(WeightFormat.Float16)]
     [TestCase(WeightFormat.TensorFloat32)]
+    [Category("Simulator")]
     public void Both_shapes_of_group_give_the_same_bits(WeightFormat format)
     {
         MatMul product = Product(new OperationHarness(Many, 3), 9, 36, 256, format);
@@ -88,6 +110,7 @@ internal sealed class TensorMatMulTests
 
     [TestCase(WeightFormat.BFloat16)]
     [TestCase(WeightFormat.TensorFloat32)]
+    [Category("Simulator")]
     public void A_fault_is_found(WeightFormat format)
     {
         OperationHarness harness = new(Many, 13);
@@ -100,6 +123,7 @@ internal sealed class TensorMatMulTests
     }
 
     [Test]
+    [Category("Simulator")]
     public void A_weight_that_float16_does_not_hold_is_refused_by_name()
     {
         OperationHarness harness = new(Many);
