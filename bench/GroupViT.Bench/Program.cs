@@ -26,6 +26,7 @@ internal static class BenchProgram
             StartupCommand.Create(),
             OperationsCommand.Create(),
             ProductsCommand.Create(),
+            MemoryCommand.Create(),
             PtxCommand.Create(),
             ReportCommands.Chart(),
             ReportCommands.Readme(),
