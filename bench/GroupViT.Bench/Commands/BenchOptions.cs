@@ -92,7 +92,7 @@ internal static class BenchOptions
 
     /// <summary>The command as it was typed, for who wants to measure again.</summary>
     public static string CommandLine(ParseResult parsed)
-        => "dotnet run -c Release --project bench/GroupViT.Bench -- " + string.Join(' ', parsed.Tokens.Select(token => token.Value.Contains(' ', StringComparison.Ordinal) ? $"\"{token.Value}\"" : token.Value));
+        => (Environment.GetEnvironmentVariable("GROUPVIT_BENCH_RUNNER") is { Length: > 0 } runner ? runner : "dotnet run -c Release --project bench/GroupViT.Bench --") + " " + string.Join(' ', parsed.Tokens.Select(token => token.Value.Contains(' ', StringComparison.Ordinal) ? $"\"{token.Value}\"" : token.Value));
 
     /// <summary>A number of a table's cell.</summary>
     public static string Cell(this double value, int decimals) => value.ToString("F" + decimals.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
