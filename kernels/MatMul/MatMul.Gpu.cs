@@ -66,6 +66,7 @@ internal static class GpuMatMul
             ProductKernel.TensorFloat16 => TensorMatMul.Prepare<Float16Tensors, TActivation>(operation, binding),
             ProductKernel.TensorFloat16K8 => TensorMatMul.Prepare<Float16TensorsK8, TActivation>(operation, binding),
             ProductKernel.TensorFloat32 => TensorMatMul.Prepare<Float32Tensors, TActivation>(operation, binding),
+            ProductKernel.Shared64x64 => SharedMatMul.Prepare<TActivation>(operation, binding),
             ProductKernel.Registers4x16 => Prepare<Columns16, TActivation>(operation, binding),
             _ => Prepare<Quad, TActivation>(operation, binding),
         };
@@ -104,7 +105,7 @@ internal static class GpuMatMul
     private static ArrayView<float> PackNarrow(Tensor weight, WeightFormat format, int stride, GpuBinding binding)
         => binding.Pack($"{weight.Name}/{format}/{stride}", (weight.Columns * stride + 1) / 2, destination => NarrowWeights.Pack(weight, format, stride, destination));
 
-    private static ArrayView<float> PackTransposed(Tensor weight, GpuBinding binding)
+    internal static ArrayView<float> PackTransposed(Tensor weight, GpuBinding binding)
         => binding.Pack($"{weight.Name}/transposed", weight.Count, destination =>
         {
             (int n, int k) = (weight.Rows, weight.Columns);

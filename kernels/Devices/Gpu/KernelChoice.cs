@@ -9,6 +9,9 @@ internal enum ProductKernel
     /// <summary>4 x 16 outputs a thread, in registers.</summary>
     Registers4x16,
 
+    /// <summary>64 x 64 outputs a group, from shared memory; falls back on <see cref="Registers4x4"/>, with the same bits, where that would leave multiprocessors idle.</summary>
+    Shared64x64,
+
     TensorBFloat16,
     TensorFloat16,
 
@@ -36,6 +39,10 @@ internal static class KernelChoice
         {
             (kernel, reason) = (ProductKernel.Registers4x4, $"{reason}, but this product's shape does not suit them");
         }
+        if (kernel == ProductKernel.Shared64x64 && !SharedMatMul.Fits(product, facts))
+        {
+            (kernel, reason) = (ProductKernel.Registers4x4, "too few tiles of 64 x 64 for this device, or a shape that they do not suit");
+        }
         return kernel == ProductKernel.Registers4x16 && (product.N < 16 || product.HeadSize % 16 != 0)
             ? (ProductKernel.Registers4x4, "fewer than 16 columns side by side")
             : (kernel, reason);
@@ -49,6 +56,7 @@ internal static class KernelChoice
         WeightFormat.Float16 when facts.HasHalfTensorCores => (ProductKernel.TensorFloat16K8, "tensor cores take float16, eight of K at a time"),
         WeightFormat.TensorFloat32 when facts.HasTensorCores => (ProductKernel.TensorFloat32, "tensor cores take TensorFloat32"),
         _ when facts.IsVectorProcessor => (ProductKernel.Registers4x16, $"a processor with vectors{(format == WeightFormat.Float32 ? "" : "; weights are kept in 16 bits, products are float32")}"),
+        WeightFormat.Float32 when facts.Compute > 0 => (ProductKernel.Shared64x64, "shared memory and a warp of 32: tiles where there are enough of them"),
         WeightFormat.Float32 => (ProductKernel.Registers4x4, "float32 in registers, many threads"),
         _ => (ProductKernel.Registers4x4, "no matrix instructions for it: weights are kept in 16 bits, products are float32"),
     };
@@ -58,6 +66,7 @@ internal static class KernelChoice
     {
         ProductKernel.Registers4x4 => "4 x 4 outputs a thread, no shared memory",
         ProductKernel.Registers4x16 => "4 x 16 outputs a thread, no shared memory",
+        ProductKernel.Shared64x64 => "tiles of 64 x 64 in shared memory, 8 x 4 outputs a thread; 4 x 4 without shared memory for few rows",
         ProductKernel.TensorFloat16K8 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 32 with K in four parts",
         ProductKernel.TensorFloat32 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 64 with K in two parts; asynchronous copies",
         _ => "mma.m16n8k16, tiles of 64 x 64, or 32 x 32 with K in four parts; asynchronous copies",
