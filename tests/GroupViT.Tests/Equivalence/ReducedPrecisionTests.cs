@@ -36,11 +36,28 @@ internal sealed class ReducedPrecisionTests
         Assert.That(need.WithoutText, Is.LessThanOrEqualTo(megabytes * 1_000_000L));
     }
 
-    private static void FewLabelsChange(string device, Precision precision, double least)
+    // Both factors, as tensor cores round them.
+    [Test, Category("Cpu")]
+    public void Bfloat16_factors_change_few_labels_of_the_scenes() => FewLabelsChange("cpu", Precision.BFloat16, 0.995, roundFactors: true);
+
+    [TestCase(Precision.BFloat16, 0.995)]
+    [TestCase(Precision.Float16, 0.999)]
+    [Category("OpenCL")]
+    public void Narrow_factors_change_few_labels_on_OpenCL(Precision precision, double least)
     {
+        if (DeviceCatalog.List().All(device => device.Name != "opencl:0"))
+        {
+            Assert.Ignore("opencl:0: no such device on this machine");
+        }
+        FewLabelsChange("opencl:0", precision, least, roundFactors: true);
+    }
+
+    private static void FewLabelsChange(string device, Precision precision, double least, bool roundFactors = false)
+    {
+        RoundedFactorsDevice? rounding = roundFactors ? new RoundedFactorsDevice(DeviceCatalog.Open(device)) : null;
         using GroupVitModel model = GroupVitModel.Load(Fixtures.Models("scenes"));
         using Session exact = model.OpenSession(Options(Precision.Float32) with { Device = device });
-        using Session reduced = model.OpenSession(Options(precision) with { Device = device });
+        using Session reduced = model.OpenSession(Options(precision) with { Device = device }, rounding);
         string[] pictures = Directory.GetFiles(Fixtures.Path("scenes"), "*.picture.png");
         Assert.That(pictures, Is.Not.Empty);
         foreach (SegmentationPreset preset in Enum.GetValues<SegmentationPreset>())
@@ -60,9 +77,10 @@ internal sealed class ReducedPrecisionTests
                     equal += a[i] == b[i] ? 1 : 0;
                 }
             }
-            TestContext.Out.WriteLine($"{device}, {precision}, {preset}: {pixels} pixels, {(double)equal / pixels:P3} of the labels unchanged");
+            TestContext.Out.WriteLine($"{device}, {precision}{(roundFactors ? ", both factors" : "")}, {preset}: {pixels} pixels, {(double)equal / pixels:P3} of the labels unchanged");
             Assert.That((double)equal / pixels, Is.GreaterThanOrEqualTo(least), preset.ToString());
         }
+        Assert.That(rounding?.Rounded, roundFactors ? Is.Positive : Is.Null);
     }
 
     [Test, Category("Cpu"), Category("FullSize")]
@@ -86,6 +104,21 @@ internal sealed class ReducedPrecisionTests
         TestContext.Out.WriteLine($"the unit embedding moves by {error:G3}");
         // Half the worst that PyTorch's autocast makes of the same network in bfloat16 (docs/numerics.md), which rounds activations too.
         Assert.That(error, Is.GreaterThan(0).And.LessThan(0.0155));
+    }
+
+    [Test, Category("Cpu"), Category("FullSize")]
+    public void Bfloat16_factors_err_no_more_than_autocast()
+    {
+        using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
+        using Session first = model.OpenSession(Options(Precision.Float32));
+        using Session second = model.OpenSession(Options(Precision.BFloat16), new RoundedFactorsDevice(DeviceCatalog.Open("cpu")));
+        Picture picture = TestModels.Noise(448, 224);
+        SegmentationOptions rules = new() { ShortSide = 224 };
+        float[] a = [.. first.Encode(picture, rules).Embedding.Span];
+        float[] b = [.. second.Encode(picture, rules).Embedding.Span];
+        double error = Math.Sqrt(a.Zip(b, (x, y) => ((double)x - y) * ((double)x - y)).Sum());
+        TestContext.Out.WriteLine($"the unit embedding moves by {error:G3}");
+        Assert.That(error, Is.GreaterThan(0).And.LessThan(0.031));
     }
 
     [Test, Category("Cpu")]
