@@ -72,7 +72,7 @@ internal sealed class GroupingBlock(Layers layers, VisionConfig vision, int stag
         string block = $"{name}.pre_assign_attn";
         TensorView q = layers.Linear($"{block}.attn.q_proj", p);
         Tensor mixed = Layers.Like($"{block}.attention", p);
-        graph.Add(new Attention(q, k, v, mixed, vision.NumAttentionHeads, 1 / MathF.Sqrt(vision.HeadSize)));
+        graph.Add(new Attention(q, k, v, mixed, vision.NumAttentionHeads, 1 / MathF.Sqrt(vision.HeadSize)) { Format = layers.Format });
         Tensor y = Layers.Like($"{block}.attended", p);
         layers.AddLinear($"{block}.attn.out_proj", mixed, residual: p, y, tap: Tap("pre_assign_attn.attn"));
         TensorView h = layers.LayerNorm($"{block}.norm2", y);

@@ -9,6 +9,9 @@ internal sealed class Layers(Graph graph, ModelWeights weights, float epsilon, W
 
     public ModelWeights Weights => weights;
 
+    /// <summary>How the layers' weights are kept, and what devices may round factors to.</summary>
+    public WeightFormat Format => format;
+
     public static Tensor Like(string name, TensorView view, int? columns = null) => Tensor.Float(name, view.Batch, view.Rows, columns ?? view.Columns);
 
     /// <summary>y = LN(x), parameters <c>name.weight</c>, <c>name.bias</c>.</summary>

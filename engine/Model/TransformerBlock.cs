@@ -25,6 +25,7 @@ internal sealed class TransformerBlock(Layers layers, string name, int heads, Ac
             HeadsMajor = headsMajor,
             Causal = CausalLengths is not null,
             KeyLengths = CausalLengths,
+            Format = layers.Format,
         });
         Tensor y = Layers.Like($"{name}.attended", x);
         layers.AddLinear($"{name}.self_attn.out_proj", mixed, residual: x, y, tap: TapName("self_attn"));

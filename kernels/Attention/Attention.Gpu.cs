@@ -9,16 +9,23 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record Attention
 {
-    public override Step PrepareGpu(GpuBinding binding) => HeadSize switch
+    public override Step PrepareGpu(GpuBinding binding) => KernelChoice.Attention(binding.Device.Facts, this) switch
     {
-        <= 16 => GpuAttention.Prepare<Head16>(this, binding),
-        <= 32 => GpuAttention.Prepare<Head32>(this, binding),
-        <= 64 => GpuAttention.Prepare<Head64>(this, binding),
-        _ => GpuAttention.Prepare<Head128>(this, binding),
+        ProductKernel.TensorBFloat16 => TensorAttention.Prepare<BFloat16Tensors>(this, binding),
+        ProductKernel.TensorFloat16 => TensorAttention.Prepare<Float16Tensors>(this, binding),
+        ProductKernel.TensorFloat16K8 => TensorAttention.Prepare<Float16TensorsK8>(this, binding),
+        ProductKernel.TensorFloat32 => TensorAttention.Prepare<Float32Tensors>(this, binding),
+        _ => HeadSize switch
+        {
+            <= 16 => GpuAttention.Prepare<Head16>(this, binding),
+            <= 32 => GpuAttention.Prepare<Head32>(this, binding),
+            <= 64 => GpuAttention.Prepare<Head64>(this, binding),
+            _ => GpuAttention.Prepare<Head128>(this, binding),
+        },
     };
 }
 
-internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding binding)
+internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding binding, int queryTiles)
 {
     public readonly GpuFloats Q = binding.Floats(operation.Q);
     public readonly GpuFloats K = binding.Floats(operation.K);
@@ -37,6 +44,21 @@ internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding b
     public readonly int Heads = operation.Heads;
     public readonly int HeadSize = operation.HeadSize;
     public readonly float Scale = operation.Scale;
+
+    // Groups per head; of no use to the kernel without groups.
+    public readonly int QueryTiles = queryTiles;
+}
+
+/// <summary>The softmax of a row that is met score by score.</summary>
+internal static class AttentionRows
+{
+    /// <summary>
+    /// Where a maximum begins. Not -infinity, so that the difference of two maxima is a number, and a score of -infinity is below it.
+    /// </summary>
+    public const float Lowest = float.MinValue;
+
+    /// <summary>e^(score - max); 0 for -infinity, which is also how a masked score is written.</summary>
+    public static float Weight(float score, float max) => score == float.NegativeInfinity ? 0f : GpuMath.Exp(score - max);
 }
 
 /// <summary>
@@ -58,7 +80,7 @@ internal static class GpuAttention
     public static GpuStep Prepare<THead>(Attention operation, GpuBinding binding)
         where THead : struct, IRegisterVector<THead>
     {
-        GpuAttentionArguments arguments = new(operation, binding);
+        GpuAttentionArguments arguments = new(operation, binding, queryTiles: 0);
         int threads = operation.Y.Batch * operation.Heads * operation.Queries;
         bool aligned = operation.HeadSize == THead.Size
             && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
@@ -89,7 +111,7 @@ internal static class GpuAttention
 
         THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, head * args.HeadQueries + query, column), 1, args.HeadSize);
         THead sum = default;
-        float max = float.NegativeInfinity;
+        float max = AttentionRows.Lowest;
         float total = 0f;
         int keyAt = args.K.Index(batch, head * args.HeadKeys, column);
         int valueAt = args.V.Index(batch, head * args.HeadKeys, column);
@@ -104,7 +126,7 @@ internal static class GpuAttention
                 total *= shrink;
                 sum = THead.Scale(sum, shrink);
             }
-            float weight = GpuMath.Exp(score - max);
+            float weight = AttentionRows.Weight(score, max);
             total += weight;
             sum = THead.MultiplyAdd(THead.Load<TAccess>(args.V.Data, valueAt, 1, args.HeadSize), weight, sum);
             keyAt += args.K.RowStride;

@@ -22,6 +22,9 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
     /// <summary>Whether a head's rows stand together, as <see cref="MatMul.HeadSize"/> lays them out, or its columns side by side.</summary>
     public bool HeadsMajor { get; init; }
 
+    /// <summary>What a device with matrix instructions for it may round queries, keys, values and weights to before it multiplies; sums and softmax are float32.</summary>
+    public WeightFormat Format { get; init; }
+
     public int HeadSize => Y.Columns / Heads;
 
     public int Queries => Y.Rows;
@@ -56,13 +59,17 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
 
     /// <remarks>
     /// Bound: a score is off by δ = γ(d + 3)·scale·Σ|q·k|, so the logarithm of a weight by 2·max δ plus the softmax's own errors (its
-    /// argument is rounded twice, by the difference and by the scale); the weighted sum adds γ(N) of Σ p·|v|.
+    /// argument is rounded twice, by the difference and by the scale); the weighted sum adds γ(N) of Σ p·|v|. Where factors are rounded, by
+    /// u each: 2u of Σ|q·k| more in δ, and 2u of Σ p·|v|; in float16 also half an ulp of its subnormal numbers for each factor, of a
+    /// weight's in units of the largest.
     /// </remarks>
     public override void Evaluate(ReferenceMemory memory)
     {
         int d = HeadSize;
         double[] scores = new double[Keys];
         double[] errors = new double[Keys];
+        double rounding = 2 * Format.UnitRoundoff() * (1 + Format.UnitRoundoff());
+        double subnormal = Format == WeightFormat.Float16 ? Math.ScaleB(1, -25) : 0;
         for (int b = 0; b < Y.Batch; b++)
         {
             int length = KeyLengths is null ? Keys : Math.Clamp(memory.GetInt(KeyLengths, 0, 0, b), 1, Keys);
@@ -78,15 +85,18 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
                     for (int n = 0; n < seen; n++)
                     {
                         double magnitude = 0;
+                        double small = 0;
                         scores[n] = 0;
                         for (int c = left; c < left + d; c++)
                         {
                             double product = Scale * memory.Get(Q, b, query + m, c) * memory.Get(K, b, key + n, c);
                             scores[n] += product;
                             magnitude += Math.Abs(product);
+                            small += Math.Abs(memory.Get(Q, b, query + m, c)) + Math.Abs(memory.Get(K, b, key + n, c));
                         }
                         // An infinite score is exact.
-                        scoreError = double.IsFinite(magnitude) ? Math.Max(scoreError, ReferenceMemory.Gamma(d + 3) * magnitude) : scoreError;
+                        double error = (ReferenceMemory.Gamma(d + 3) + rounding) * magnitude + subnormal * Math.Abs(Scale) * small;
+                        scoreError = double.IsFinite(magnitude) ? Math.Max(scoreError, error) : scoreError;
                         max = Math.Max(max, scores[n]);
                     }
                     double sum = 0;
@@ -112,7 +122,7 @@ internal sealed partial record Attention(TensorView Q, TensorView K, TensorView 
                         {
                             double value = memory.Get(V, b, key + n, left + c);
                             y += scores[n] * value;
-                            bound += errors[n] * Math.Abs(value);
+                            bound += errors[n] * Math.Abs(value) + rounding * scores[n] * Math.Abs(value) + subnormal * (scores[n] + Math.Abs(value) / sum);
                         }
                         memory.Set(Y, b, m, h * d + c, y, bound);
                     }

@@ -50,9 +50,9 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
 /// columns, so their loads of B and stores of Y make whole lines, and their loads of A are one address. 260 x 384 outputs are 6,240
 /// threads, 195 warps for 132 multiprocessors; wider tiles would leave some of them without work.</para>
 /// <para>A CPU behind OpenCL has few threads and wide vectors instead: 16 columns are one vector of 512 bits.</para>
-/// <para>A constant transposed B is packed as [K][N] once, in 16 bits where
-    /// the weights' format says so. Edges that fill no vector, and a computed transposed B, take accesses of one
-/// element, each within bounds; rows beyond the last are clamped for loads and skipped for stores.</para>
+/// <para>A constant transposed B is packed as [K][N] once, in 16 bits where the weights' format says so. Edges that fill no vector, and a
+/// computed transposed B, take accesses of one element, each within bounds; rows beyond the last are clamped for loads and skipped for
+/// stores.</para>
 /// </remarks>
 internal static class GpuMatMul
 {

@@ -53,6 +53,9 @@ internal interface ITensorFormat
     /// <summary>B's columns <paramref name="column"/> to +16, rows 16·half to +16 of the stage at <paramref name="at"/>.</summary>
     static abstract RightFragment Right(ArrayView<Words> shared, int at, int column, int half);
 
+    /// <summary>B from registers: of columns g and g + 8 (g = lane / 4) the lane's four numbers, in the order in which <see cref="Left"/> takes them of a row.</summary>
+    static abstract RightFragment Right(Quad left, Quad right);
+
     static abstract Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b);
 
     static abstract Quad MultiplyRight(Quad c, LeftFragment a, RightFragment b);
@@ -93,6 +96,14 @@ internal readonly struct BFloat16Tensors : ITensorFormat
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
 
+    public static RightFragment Right(Quad left, Quad right) => new()
+    {
+        Left0 = TensorCore.PackBFloat16(left.X, left.Y),
+        Left1 = TensorCore.PackBFloat16(left.Z, left.W),
+        Right0 = TensorCore.PackBFloat16(right.X, right.Y),
+        Right1 = TensorCore.PackBFloat16(right.Z, right.W),
+    };
+
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyBFloat16(c, a.A0, a.A1, a.A2, a.A3, b.Left0, b.Left1);
 
@@ -119,6 +130,14 @@ internal readonly struct Float16Tensors : ITensorFormat
     };
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
+
+    public static RightFragment Right(Quad left, Quad right) => new()
+    {
+        Left0 = TensorCore.PackFloat16(left.X, left.Y),
+        Left1 = TensorCore.PackFloat16(left.Z, left.W),
+        Right0 = TensorCore.PackFloat16(right.X, right.Y),
+        Right1 = TensorCore.PackFloat16(right.Z, right.W),
+    };
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyFloat16(c, a.A0, a.A1, a.A2, a.A3, b.Left0, b.Left1);
@@ -147,6 +166,14 @@ internal readonly struct Float16TensorsK8 : ITensorFormat
     };
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
+
+    public static RightFragment Right(Quad left, Quad right) => new()
+    {
+        Left0 = TensorCore.PackFloat16Each(left.X, left.Y),
+        Left1 = TensorCore.PackFloat16Each(left.Z, left.W),
+        Right0 = TensorCore.PackFloat16Each(right.X, right.Y),
+        Right1 = TensorCore.PackFloat16Each(right.Z, right.W),
+    };
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyFloat16K8(TensorCore.MultiplyFloat16K8(c, a.A0, a.A1, b.Left0), a.A2, a.A3, b.Left1);
@@ -185,22 +212,22 @@ internal readonly struct Float32Tensors : ITensorFormat
     {
         int lane = Group.IdxX & 31;
         int row = column + (lane >> 2);
-        FloatPair first = Load(shared, at, row, half, 0, lane);
-        FloatPair second = Load(shared, at, row, half, 2, lane);
-        FloatPair third = Load(shared, at, row + 8, half, 0, lane);
-        FloatPair fourth = Load(shared, at, row + 8, half, 2, lane);
-        return new RightFragment
-        {
-            Left0 = TensorCore.ToTensorFloat32(first.X),
-            Left1 = TensorCore.ToTensorFloat32(first.Y),
-            Left2 = TensorCore.ToTensorFloat32(second.X),
-            Left3 = TensorCore.ToTensorFloat32(second.Y),
-            Right0 = TensorCore.ToTensorFloat32(third.X),
-            Right1 = TensorCore.ToTensorFloat32(third.Y),
-            Right2 = TensorCore.ToTensorFloat32(fourth.X),
-            Right3 = TensorCore.ToTensorFloat32(fourth.Y),
-        };
+        return Right(
+            Joined(Load(shared, at, row, half, 0, lane), Load(shared, at, row, half, 2, lane)),
+            Joined(Load(shared, at, row + 8, half, 0, lane), Load(shared, at, row + 8, half, 2, lane)));
     }
+
+    public static RightFragment Right(Quad left, Quad right) => new()
+    {
+        Left0 = TensorCore.ToTensorFloat32(left.X),
+        Left1 = TensorCore.ToTensorFloat32(left.Y),
+        Left2 = TensorCore.ToTensorFloat32(left.Z),
+        Left3 = TensorCore.ToTensorFloat32(left.W),
+        Right0 = TensorCore.ToTensorFloat32(right.X),
+        Right1 = TensorCore.ToTensorFloat32(right.Y),
+        Right2 = TensorCore.ToTensorFloat32(right.Z),
+        Right3 = TensorCore.ToTensorFloat32(right.W),
+    };
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyTensorFloat32(
@@ -209,6 +236,8 @@ internal readonly struct Float32Tensors : ITensorFormat
     public static Quad MultiplyRight(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyTensorFloat32(
             TensorCore.MultiplyTensorFloat32(c, a.A0, a.A1, a.A2, a.A3, b.Right0, b.Right1), a.A4, a.A5, a.A6, a.A7, b.Right2, b.Right3);
+
+    private static Quad Joined(FloatPair first, FloatPair second) => new() { X = first.X, Y = first.Y, Z = second.X, W = second.Y };
 
     private static FloatPair Load(ArrayView<Words> shared, int at, int row, int half, int next, int lane)
         => shared.Cast<FloatPair>()[(at + WeightChunk(row, half * 4 + next + ((lane & 3) >> 1))) * 2 + (lane & 1)];

@@ -29,6 +29,14 @@ internal static class WeightFormats
         _ => value,
     };
 
+    /// <summary>Half the distance of 1 and the next number: by how much a factor is off that is rounded to the format. 0 for float32, which is not rounded.</summary>
+    public static double UnitRoundoff(this WeightFormat format) => format switch
+    {
+        WeightFormat.BFloat16 => Math.ScaleB(1, -8),
+        WeightFormat.Float16 or WeightFormat.TensorFloat32 => Math.ScaleB(1, -11),
+        _ => 0,
+    };
+
     /// <summary>
     /// By how much, relative to |a·b|, a product may be off because the device rounds its factors (A always, B where it is kept in
     /// float32) before it multiplies: tensor cores take no float32.

@@ -11,7 +11,10 @@ namespace GroupViT.Kernels.Devices;
 /// <summary>What kernels say to the hardware directly.</summary>
 internal static class GpuIntrinsics
 {
-    /// <summary>a·b + c. ILGPU's OpenCL text has one statement per operation, which no compiler may fuse; CUDA's assembler fuses by itself.</summary>
+    /// <summary>
+    /// a·b + c, rounded once on a GPU. ILGPU's OpenCL text has one statement per operation, which no compiler may fuse; CUDA's assembler
+    /// fuses by itself, but which of two products with a sum is its choice, and two kernels that must agree in their bits cannot leave it that.
+    /// </summary>
     [IntrinsicImplementation]
     public static float MultiplyAdd(float a, float b, float c) => a * b + c;
 
@@ -27,23 +30,27 @@ internal static class GpuIntrinsics
     {
         IntrinsicImplementationManager manager = context.GetIntrinsicManager();
         manager.RegisterMethod(Method(nameof(MultiplyAdd)), OpenCL(nameof(WriteMultiplyAdd)));
-        manager.RegisterMethod(Method(nameof(MultiplyAdd)), Cuda(nameof(PlainMultiplyAdd)));
+        manager.RegisterMethod(Method(nameof(MultiplyAdd)), CudaText(nameof(WritePtxMultiplyAdd)));
         manager.RegisterMethod(Method(nameof(Synchronize)), OpenCL(nameof(WriteSynchronize)));
         manager.RegisterMethod(Method(nameof(Synchronize)), Cuda(nameof(PlainSynchronize)));
         TensorCore.Register(manager);
     }
 
-    // An intrinsic's own body is for the simulator alone; these are compiled in its place for CUDA.
-    private static float PlainMultiplyAdd(float a, float b, float c) => a * b + c;
-
+    // An intrinsic's own body is for the simulator alone; this is compiled in its place for CUDA.
     private static void PlainSynchronize() => Group.Barrier();
 
     private static MethodInfo Method(string name) => typeof(GpuIntrinsics).GetMethod(name)!;
 
     private static PTXIntrinsic Cuda(string replacement) => new(typeof(GpuIntrinsics), replacement, IntrinsicImplementationMode.Redirect);
 
+    private static PTXIntrinsic CudaText(string generator) => new(typeof(GpuIntrinsics), generator, IntrinsicImplementationMode.GenerateCode);
+
     private static CLIntrinsic OpenCL(string generator)
         => new(typeof(GpuIntrinsics), generator, IntrinsicImplementationMode.GenerateCode);
+
+    private static void WritePtxMultiplyAdd(PTXBackend backend, PTXCodeGenerator generator, Value call)
+        => generator.Builder.AppendLine(
+            $"\tfma.rn.f32 {TensorCore.Single(generator, call)}, {TensorCore.Operand(generator, call, 0)}, {TensorCore.Operand(generator, call, 1)}, {TensorCore.Operand(generator, call, 2)};");
 
     private static void WriteMultiplyAdd(CLBackend backend, CLCodeGenerator generator, Value call)
     {

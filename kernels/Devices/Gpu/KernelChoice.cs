@@ -48,6 +48,17 @@ internal static class KernelChoice
             : (kernel, reason);
     }
 
+    /// <summary>The kernel for an attention's two products: matrix instructions for heads of 32 and 64, else float32 in registers, a thread per query.</summary>
+    public static ProductKernel Attention(DeviceFacts facts, Attention attention)
+    {
+        ProductKernel kernel = Product(facts, attention.Format).Kernel;
+        return IsTensor(kernel) && TensorAttention.Fits(attention) ? kernel : ProductKernel.Registers4x4;
+    }
+
+    /// <summary>True for matrix instructions.</summary>
+    public static bool IsTensor(ProductKernel kernel)
+        => kernel is ProductKernel.TensorBFloat16 or ProductKernel.TensorFloat16 or ProductKernel.TensorFloat16K8 or ProductKernel.TensorFloat32;
+
     /// <summary>The kernel for the layers' products in a format.</summary>
     public static (ProductKernel Kernel, string Reason) Product(DeviceFacts facts, WeightFormat format) => format switch
     {

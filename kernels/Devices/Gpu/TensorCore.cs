@@ -255,10 +255,10 @@ internal static class TensorCore
     private static string Name(PTXRegisterAllocator.HardwareRegister register)
         => "%" + PTXRegisterAllocator.GetStringRepresentation(register).TrimStart('%');
 
-    private static string Operand(PTXCodeGenerator generator, Value call, int index)
+    internal static string Operand(PTXCodeGenerator generator, Value call, int index)
         => Name(generator.EnsureHardwareRegister(generator.LoadPrimitive(call[index])));
 
-    private static string Single(PTXCodeGenerator generator, Value call) => Name(generator.AllocateHardware(call));
+    internal static string Single(PTXCodeGenerator generator, Value call) => Name(generator.AllocateHardware(call));
 
     private static string Result(PTXCodeGenerator generator, Value call) => Fields(generator, generator.Allocate(call));
 

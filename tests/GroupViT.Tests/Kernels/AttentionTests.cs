@@ -166,6 +166,21 @@ internal sealed class AttentionTests(TestDevice device)
     }
 
     [Test]
+    public void A_first_score_of_minus_infinity_weighs_nothing()
+    {
+        OperationHarness harness = new(device);
+        Tensor q = Tensor.Float("q", 1, 1, 1);
+        Tensor k = Tensor.Float("k", 1, 3, 1);
+        Tensor y = Tensor.Float("y", 1, 1, 1);
+        harness.With(q, 1f).With(k, float.NegativeInfinity, 0.5f, 0.25f);
+        Attention attention = new(q, k, Tensor.Float("v", 1, 3, 1), y, 1, 1);
+        harness.Check(attention);
+        Assert.That(harness.Floats(attention, y), Is.All.Matches<float>(float.IsFinite));
+        harness.With(k, float.NegativeInfinity, float.NegativeInfinity, float.NegativeInfinity);
+        Assert.That(harness.Floats(attention, y), Is.All.NaN, "no weight at all");
+    }
+
+    [Test]
     public void Seeded_faults_are_found()
     {
         OperationHarness harness = new(device) { Values = Values.Ties };
