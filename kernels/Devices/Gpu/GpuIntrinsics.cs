@@ -49,8 +49,11 @@ internal static class GpuIntrinsics
         => new(typeof(GpuIntrinsics), generator, IntrinsicImplementationMode.GenerateCode);
 
     private static void WritePtxMultiplyAdd(PTXBackend backend, PTXCodeGenerator generator, Value call)
-        => generator.Builder.AppendLine(
-            $"\tfma.rn.f32 {TensorCore.Single(generator, call)}, {TensorCore.Operand(generator, call, 0)}, {TensorCore.Operand(generator, call, 1)}, {TensorCore.Operand(generator, call, 2)};");
+    {
+        // Named first: what brings a constant into a register is appended at once.
+        string[] operands = [.. Enumerable.Range(0, 3).Select(i => TensorCore.Operand(generator, call, i))];
+        generator.Builder.AppendLine($"\tfma.rn.f32 {TensorCore.Single(generator, call)}, {string.Join(", ", operands)};");
+    }
 
     private static void WriteMultiplyAdd(CLBackend backend, CLCodeGenerator generator, Value call)
     {
