@@ -132,8 +132,8 @@ internal static class TensorAttention
         }
         else if (row0 < args.Queries)
         {
-            AttentionPart total = Walk<THead, TFormat>(args, batch, head, row0, 0);
-            for (int part = 1; part < Parts; part++)
+            AttentionPart total = Nothing();
+            for (int part = 0; part < Parts; part++)
             {
                 total = Merge<THead>(total, Walk<THead, TFormat>(args, batch, head, row0, part));
             }
@@ -173,9 +173,7 @@ internal static class TensorAttention
         int keyStride = args.K.RowStride >> 2;
         int valueStride = args.V.RowStride >> 2;
 
-        AttentionPart sum = default;
-        sum.UpperMax = AttentionRows.Lowest;
-        sum.LowerMax = AttentionRows.Lowest;
+        AttentionPart sum = Nothing();
         for (int first = part * Block; first < limit; first += Parts * Block)
         {
             // Beyond the last key the last is read again, and masked.
@@ -221,6 +219,8 @@ internal static class TensorAttention
         sum.LowerSum += Warp.ShuffleXor(sum.LowerSum, 2);
         return sum;
     }
+
+    private static AttentionPart Nothing() => new() { UpperMax = AttentionRows.Lowest, LowerMax = AttentionRows.Lowest };
 
     private static LeftFragment Queries<TFormat>(ArrayView<Quad> queries, int upperAt, int lowerAt)
         where TFormat : struct, ITensorFormat
@@ -394,8 +394,8 @@ internal static class TensorAttention
         {
             return;
         }
-        AttentionPart total = Fill<THead>(shared, 0, half, lane);
-        for (int part = 1; part < Parts; part++)
+        AttentionPart total = Nothing();
+        for (int part = 0; part < Parts; part++)
         {
             AttentionPart next = Fill<THead>(shared, part, half, lane);
             MergeFactors factors = MergeRows(ref total, next);

@@ -4,8 +4,9 @@ using GroupViT.Kernels.Devices;
 namespace GroupViT.Tests.Equivalence;
 
 /// <summary>
-/// Does to numbers what tensor cores do, on a device that has none: the activations that a layer multiplies are rounded to its weights'
-/// format first, and are themselves again afterwards. Products are summed in float32, as there; only the order differs.
+/// Does to numbers what tensor cores do, on a device that has none: the activations that a layer multiplies (an attention: queries, keys
+/// and values, not the weights of its softmax) are rounded to its weights' format first, and are themselves again afterwards. Products
+/// are summed in float32, as there; only the order differs.
 /// </summary>
 internal sealed class RoundedFactorsDevice(Device inner) : Device
 {
@@ -38,8 +39,14 @@ internal sealed class RoundedFactorsDevice(Device inner) : Device
         public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
         {
             Step step = inner.Prepare(operation, offsets);
-            return operation is MatMul { RoundsFactors: true } product
-                ? new RoundingStep(device, inner, step, offsets[product.A.Tensor], product.A.Tensor.Count, product.WeightFormat) : step;
+            return operation switch
+            {
+                MatMul { RoundsFactors: true } product => Rounding(product.WeightFormat, product.A),
+                Attention { Format: not WeightFormat.Float32 } attention => Rounding(attention.Format, attention.Q, attention.K, attention.V),
+                _ => step,
+            };
+            RoundingStep Rounding(WeightFormat format, params TensorView[] factors)
+                => new(device, inner, step, [.. factors.Select(view => view.Tensor).Distinct().Select(tensor => (offsets[tensor], new float[tensor.Count]))], format);
         }
 
         public override void AllocateScratch(long bytes) => inner.AllocateScratch(bytes);
@@ -57,22 +64,21 @@ internal sealed class RoundedFactorsDevice(Device inner) : Device
         public override void Dispose() => inner.Dispose();
     }
 
-    private sealed class RoundingStep(RoundedFactorsDevice device, Worker worker, Step product, long offset, int count, WeightFormat format) : Step
+    private sealed class RoundingStep(RoundedFactorsDevice device, Worker worker, Step product, (long Offset, float[] Exact)[] factors, WeightFormat format) : Step
     {
-        private readonly float[] exact = new float[count];
-        private readonly float[] rounded = new float[count];
-
         public override void Run()
         {
-            worker.Download(offset, exact.AsSpan());
-            for (int i = 0; i < count; i++)
+            foreach ((long offset, float[] exact) in factors)
             {
-                rounded[i] = (float)format.Kept(exact[i]);
+                worker.Download(offset, exact.AsSpan());
+                worker.Upload<float>([.. exact.Select(value => (float)format.Kept(value))], offset);
             }
-            worker.Upload<float>(rounded, offset);
             product.Run();
             worker.Synchronize();
-            worker.Upload<float>(exact, offset);
+            foreach ((long offset, float[] exact) in factors)
+            {
+                worker.Upload<float>(exact, offset);
+            }
             device.Rounded++;
         }
     }
