@@ -39,10 +39,22 @@ public sealed partial class Session : IDisposable
         PositionTables positions = new(constants);
         try
         {
-            long scratch = plan.ScratchBytes(device);
+            (WeightPlacement placement, MemoryEstimate estimate) = plan.Place(device);
+            StreamedWeights = (placement.StreamsImage, placement.StreamsText) switch
+            {
+                (true, _) => StreamedWeights.All,
+                (_, true) => StreamedWeights.Text,
+                _ => StreamedWeights.None,
+            };
+            if (StreamedWeights != StreamedWeights.None)
+            {
+                options.Logger?.LogInformation(
+                    "weights are streamed ({Streamed}): {Limit} bytes do not hold all; {All} bytes of windows", StreamedWeights, options.MemoryLimit, estimate.Windows);
+            }
+            long scratch = estimate.Scratch / options.Workers;
             for (int i = 0; i < options.Workers; i++)
             {
-                idle.Push(new SessionWorker(model, plan, options, device, account, constants, positions, scratch));
+                idle.Push(new SessionWorker(model, plan, options, device, account, constants, positions, scratch, placement));
             }
         }
         catch
@@ -62,6 +74,9 @@ public sealed partial class Session : IDisposable
 
     /// <summary>True once the device has failed.</summary>
     public bool IsFaulted => (device as WatchedDevice)?.Failure is not null;
+
+    /// <summary>Which weights do not stay on the device, because <see cref="SessionOptions.MemoryLimit"/> or its memory does not hold them.</summary>
+    public StreamedWeights StreamedWeights { get; }
 
     /// <summary>The device's name: cpu, cuda:N, opencl:N, simulator.</summary>
     public string DeviceName => device.Name;

@@ -68,7 +68,11 @@ public sealed record SessionOptions
     /// <summary>Threads of the cpu device, over all workers; 0 for all of the machine's. Results do not depend on it.</summary>
     public int Threads { get; init; }
 
-    /// <summary>The most bytes of device memory; above it opening, or the first use of a part, fails with the number that would do.</summary>
+    /// <summary>
+    /// The most bytes of device memory. Where it does not hold all weights, a GPU session streams them from host memory while it computes
+    /// (<see cref="Session.StreamedWeights"/>); below <see cref="MemoryEstimate.LeastLimit"/>, opening, or on the cpu the first use of a
+    /// part, fails with the number that would do.
+    /// </summary>
     public long MemoryLimit { get; init; } = long.MaxValue;
 
     /// <summary>Whether encodings hold the group maps of every stage (<see cref="ImageEncoding.StageMaps"/>), not of the last alone; the arena grows by them. Mode Whole.</summary>
@@ -104,16 +108,35 @@ public sealed record SessionOptions
     }
 }
 
+/// <summary>Weights that are brought to the device while it computes, instead of staying there.</summary>
+public enum StreamedWeights
+{
+    /// <summary>All stay.</summary>
+    None,
+
+    /// <summary>The text side's.</summary>
+    Text,
+
+    /// <summary>Those of both sides, but for the small ones.</summary>
+    All,
+}
+
 /// <summary>The device memory that a session will ask for, in bytes.</summary>
-/// <param name="ImageWeights">Packed weights of the image side.</param>
+/// <param name="ImageWeights">Packed weights of the image side that stay on the device.</param>
 /// <param name="TextWeights">Packed weights of the text side; asked for when the first text is encoded.</param>
 /// <param name="Arenas">Activations, inputs and outputs of all workers.</param>
 /// <param name="Scratch">Working memory of the kernels, of all workers.</param>
 public sealed record MemoryEstimate(long ImageWeights, long TextWeights, long Arenas, long Scratch)
 {
+    /// <summary>Windows through which weights are streamed, of all workers; 0 where all weights stay on the device.</summary>
+    public long Windows { get; init; }
+
+    /// <summary>The smallest <see cref="SessionOptions.MemoryLimit"/> that would do with these options, on a GPU by streaming weights.</summary>
+    public long LeastLimit { get; init; }
+
     /// <summary>Everything, with the text side.</summary>
-    public long Total => ImageWeights + TextWeights + Arenas + Scratch;
+    public long Total => ImageWeights + TextWeights + Arenas + Scratch + Windows;
 
     /// <summary>What is asked for where labels come from a finished <see cref="LabelBank"/>.</summary>
-    public long WithoutText => ImageWeights + Arenas + Scratch;
+    public long WithoutText => ImageWeights + Arenas + Scratch + Windows;
 }

@@ -9,6 +9,9 @@ internal sealed class SessionPlan
     /// <summary>Texts encoded at once: enough to fill the products, few enough that a picture's arena holds them.</summary>
     public const int TextBatch = 8;
 
+    /// <summary>Half a window of streamed weights where the limit leaves room: a transformer block of the full-size model in 16 bits.</summary>
+    public const long PreferredHalf = 4 << 20;
+
     /// <summary>Pixels labelled at once: 1 MiB of labels and as much of scores, whatever the picture's size.</summary>
     public const int BandPixels = 1 << 18;
 
@@ -28,7 +31,8 @@ internal sealed class SessionPlan
         (GridHeight, GridWidth) = (height / patch, width / patch);
         Threads = Math.Max(1, (options.Threads == 0 ? Environment.ProcessorCount : options.Threads) / options.Workers);
         Image = MemoryPlan.For(ImageGraph(options.MaxBatch, height, width).Graph);
-        Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
+        // Tokens' embeddings in place of their ids take no more than the largest activations: one arena serves either.
+        Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings, gathersOnHost: true).Graph);
         int groups = model.Config.Vision.NumOutputGroups[^2];
         HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false, logits: false).Graph);
         (int softPatches, int softPixels) = SoftSize();
@@ -77,10 +81,10 @@ internal sealed class SessionPlan
         return (graph, new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width, stageMaps: options.StageMaps));
     }
 
-    public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length)
+    public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length, bool gathersOnHost)
     {
         Graph graph = new();
-        return (graph, new TextEncoder(model.Weights, Format).Describe(graph, batch, length));
+        return (graph, new TextEncoder(model.Weights, Format) { GathersOnHost = gathersOnHost }.Describe(graph, batch, length));
     }
 
     // The largest inputs of preset transformers that fit: the model's own square, and what its processor makes of a picture.
@@ -104,12 +108,45 @@ internal sealed class SessionPlan
         return (patches, pixels);
     }
 
-    /// <summary>Working memory of one worker's kernels at the largest sizes, text and labels included.</summary>
-    public long ScratchBytes(Device device) => device.Kind == DeviceKind.Cpu ? Estimate(device).Scratch / options.Workers : 0;
-
     /// <summary>What sessions ask of a device that is open already, or that is only described.</summary>
     /// <remarks>The same code that prepares for real, on a worker without memory: so the numbers are those of the run.</remarks>
-    internal MemoryEstimate Estimate(Device device)
+    internal MemoryEstimate Estimate(Device device) => Place(device).Estimate;
+
+    /// <summary>Where weights go under the session's limit, and what that takes.</summary>
+    /// <remarks>
+    /// All on the device if they fit; else the text side's brought when texts are encoded; else the image side's too. What is streamed needs a
+    /// window per worker, of two halves that hold one operation's weights at least; larger ones make fewer segments, which is worth little.
+    /// </remarks>
+    /// <exception cref="OutOfDeviceMemoryException">Not even a session that streams everything fits.</exception>
+    internal (WeightPlacement Placement, MemoryEstimate Estimate) Place(Device device)
+    {
+        long limit = device.MemoryBytes > 0 ? Math.Min(options.MemoryLimit, device.MemoryBytes) : options.MemoryLimit;
+        (MemoryEstimate all, WeightNeeds image, WeightNeeds text) = Measure(device);
+        WeightPlacement resident = new(false, false, 0) { GathersTokens = device.StreamsWeights };
+        if (!device.StreamsWeights)
+        {
+            return (resident, all with { LeastLimit = all.Total });
+        }
+        long least = Math.Max(image.LargestStep, text.LargestStep);
+        long fixedBytes = all.Arenas + all.Scratch;
+        long streamed = fixedBytes + image.Resident + text.Resident + 2 * options.Workers * least;
+        all = all with { LeastLimit = Math.Min(all.Total, streamed) };
+        if (limit >= all.Total || limit < all.LeastLimit)
+        {
+            return limit >= all.Total ? (resident, all) : throw new OutOfDeviceMemoryException($"a session on {device.Name} that streams its weights", all.LeastLimit, 0, limit);
+        }
+        bool streamsImage = limit < fixedBytes + all.ImageWeights + text.Resident + 2 * options.Workers * least;
+        long left = limit - fixedBytes - text.Resident - (streamsImage ? image.Resident : all.ImageWeights);
+        long half = Math.Min(left / (2 * options.Workers), Math.Max(least, PreferredHalf)) / 256 * 256;
+        return (resident with { StreamsImage = streamsImage, StreamsText = true, HalfBytes = half }, all with
+        {
+            ImageWeights = streamsImage ? image.Resident : all.ImageWeights,
+            TextWeights = text.Resident,
+            Windows = 2 * options.Workers * half,
+        });
+    }
+
+    private (MemoryEstimate All, WeightNeeds Image, WeightNeeds Text) Measure(Device device)
     {
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, Threads);
@@ -121,9 +158,12 @@ internal sealed class SessionPlan
         int groups = model.Config.Vision.NumOutputGroups[^2];
         Measure(worker, new LabelGraph(groups, GridHeight, GridWidth, GridHeight * patch, GridWidth * patch, options.MaxLabels, soft: false, logits: false).Graph);
         long imageWeights = constants.Bytes;
-        Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings).Graph);
-        return new MemoryEstimate(
+        WeightNeeds image = worker.StreamedNeeds;
+        Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings, device.StreamsWeights).Graph);
+        WeightNeeds both = worker.StreamedNeeds;
+        MemoryEstimate all = new(
             imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes), options.Workers * worker.ScratchBytes);
+        return (all, image, both with { Resident = both.Resident - image.Resident });
     }
 
     private static void Measure(Worker worker, Graph graph)
@@ -134,6 +174,16 @@ internal sealed class SessionPlan
             worker.Prepare(operation, plan.Offsets);
         }
     }
+}
+
+/// <summary>Where a session's weights are.</summary>
+/// <param name="StreamsImage">The image side's are brought to the device in each run.</param>
+/// <param name="StreamsText">The text side's are.</param>
+/// <param name="HalfBytes">Half of each worker's window; 0 where nothing is streamed.</param>
+internal sealed record WeightPlacement(bool StreamsImage, bool StreamsText, long HalfBytes)
+{
+    /// <summary>Whether tokens' embeddings are gathered on the host.</summary>
+    public bool GathersTokens { get; init; }
 }
 
 /// <summary>From maps at patch resolution and a table of scores to labels, a band of a picture at a time (spec F.1, F.2).</summary>

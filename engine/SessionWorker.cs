@@ -27,15 +27,22 @@ internal sealed partial class SessionWorker : IDisposable
     private readonly float[] bandScores = new float[SessionPlan.BandPixels];
     private readonly int[] geometry = new int[4];
     private readonly double temperature;
+    private readonly float[] tokens;
+    private readonly WeightPlacement placement;
     private float[] pixels = [];
 
-    public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions, long scratchBytes)
+    public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions, long scratchBytes, WeightPlacement placement)
     {
-        (this.model, this.plan, this.options, this.positions) = (model, plan, options, positions);
+        (this.model, this.plan, this.options, this.positions, this.placement) = (model, plan, options, positions, placement);
+        tokens = placement.GathersTokens ? new float[SessionPlan.TextBatch * model.Config.Text.MaxPositionEmbeddings * model.Config.Text.HiddenSize] : [];
         worker = device.CreateWorker(account, constants, plan.Threads);
         try
         {
             worker.AllocateArena(plan.ArenaBytes);
+            if (placement.HalfBytes > 0)
+            {
+                worker.AllocateWindow(placement.HalfBytes);
+            }
             // At once, so that the session's memory does not depend on which worker has seen what.
             worker.AllocateScratch(scratchBytes);
         }
@@ -168,7 +175,15 @@ internal sealed partial class SessionWorker : IDisposable
         ProgramKey key = new(ProgramKind.Text, batch, length, 0);
         Prepared prepared = Find(key) ?? Add(key, CreateText(batch, length));
         TextFeatures text = prepared.Text!;
-        prepared.Program.Upload(text.Ids, ids);
+        if (text.Ids.Type == ElementType.Float32)
+        {
+            TextEncoder.Gather(model.Weights, ids, tokens.AsSpan(0, text.Ids.Count));
+            prepared.Program.Upload<float>(text.Ids, tokens.AsSpan(0, text.Ids.Count));
+        }
+        else
+        {
+            prepared.Program.Upload(text.Ids, ids);
+        }
         prepared.Program.Upload(text.Lengths, lengths);
         prepared.Program.Upload(text.Pick, pick);
         prepared.Program.Run(cancellation: cancellation);
@@ -285,7 +300,7 @@ internal sealed partial class SessionWorker : IDisposable
         positions.Use(used);
         try
         {
-            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Image))) { Image = features, Positions = used };
+            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Image), placement.StreamsImage)) { Image = features, Positions = used };
         }
         catch
         {
@@ -297,8 +312,8 @@ internal sealed partial class SessionWorker : IDisposable
     private Prepared CreateText(int batch, int length)
     {
         MakeRoom();
-        (Graph graph, TextFeatures features) = plan.TextGraph(batch, length);
-        return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Text))) { Text = features };
+        (Graph graph, TextFeatures features) = plan.TextGraph(batch, length, placement.GathersTokens);
+        return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Text), placement.StreamsText)) { Text = features };
     }
 
     private Prepared CreateLabels(InputShape shape, int labels, bool soft, bool logits)
@@ -363,13 +378,13 @@ internal sealed partial class SessionWorker : IDisposable
     }
 
     // What the oldest programs hold alone is freed first where the limit is reached: a session at its least memory serves any size.
-    private Program Make(Graph graph, MemoryPlan memory)
+    private Program Make(Graph graph, MemoryPlan memory, bool streamed = false)
     {
         while (true)
         {
             try
             {
-                return new Program(graph, memory, worker);
+                return new Program(graph, memory, worker, streamed);
             }
             catch (OutOfDeviceMemoryException) when (programs.Count > 0)
             {

@@ -13,9 +13,14 @@ internal sealed class Program
     private readonly Step[] steps;
 
     /// <summary>Prepares every operation: kernels are chosen, constants packed, arguments bound.</summary>
-    public Program(Graph graph, MemoryPlan plan, Worker worker)
+    /// <param name="graph">The operations.</param>
+    /// <param name="plan">Where their tensors lie.</param>
+    /// <param name="worker">What runs them.</param>
+    /// <param name="streamed">Whether weights are brought to the device in each run.</param>
+    public Program(Graph graph, MemoryPlan plan, Worker worker, bool streamed = false)
     {
         (this.worker, this.plan) = (worker, plan);
+        worker.BeginProgram(streamed);
         steps = new Step[graph.Operations.Count];
         for (int i = 0; i < steps.Length; i++)
         {
@@ -44,7 +49,12 @@ internal sealed class Program
     {
         for (int i = first; i < steps.Length; i++)
         {
-            cancellation.ThrowIfCancellationRequested();
+            if (cancellation.IsCancellationRequested)
+            {
+                // What was started may still read what the caller frees next.
+                worker.Synchronize();
+                cancellation.ThrowIfCancellationRequested();
+            }
             steps[i].Run();
         }
     }

@@ -3,7 +3,7 @@ using GroupViT.Kernels;
 namespace GroupViT.Native;
 
 /// <summary>The text tower's inputs and result as tensors of a graph.</summary>
-/// <param name="Ids">Token ids, [B, 1, T] integers, any padding.</param>
+/// <param name="Ids">Token ids, [B, 1, T] integers, any padding; or, gathered on the host, their rows of the token table, [B, T, C].</param>
 /// <param name="Lengths">How many ids of each text count, [1, 1, B] integers.</param>
 /// <param name="Pick">The position of each text's end token, [B, 1, 1] integers.</param>
 /// <param name="Projected">The head's output, not normalised, [B, 1, P].</param>
@@ -12,20 +12,34 @@ internal sealed record TextFeatures(Tensor Ids, Tensor Lengths, Tensor Pick, Ten
 /// <summary>The causal text transformer (spec B.1) with its projection head, for one batch and length.</summary>
 internal sealed class TextEncoder(ModelWeights weights, WeightFormat format = WeightFormat.Float32)
 {
+    private const string TokenTable = "text_model.embeddings.token_embedding.weight";
+
     private readonly TextConfig text = weights.Config.Text;
+
+    /// <summary>Whether the caller brings the tokens' embeddings instead of their ids: the table is the largest tensor of the model, and a text reads few rows of it.</summary>
+    public bool GathersOnHost { get; init; }
+
+    /// <summary>The embeddings of tokens, read where the checkpoint lies; an id outside the table counts as its nearest, as in the kernel.</summary>
+    public static void Gather(ModelWeights weights, ReadOnlySpan<int> ids, Span<float> embedded)
+    {
+        Tensor table = weights.Parameter(TokenTable);
+        for (int i = 0; i < ids.Length; i++)
+        {
+            weights.ReadRow(TokenTable, Math.Clamp(ids[i], 0, table.Rows - 1), embedded.Slice(i * table.Columns, table.Columns));
+        }
+    }
 
     public TextFeatures Describe(Graph graph, int batch, int length)
     {
         Layers layers = new(graph, weights, (float)text.LayerNormEps, format);
-        Tensor ids = graph.Input(Tensor.Int("input_ids", batch, 1, length));
+        Tensor ids = graph.Input(GathersOnHost ? Tensor.Float("token_embeddings", batch, length, text.HiddenSize) : Tensor.Int("input_ids", batch, 1, length));
         Tensor lengths = graph.Input(Tensor.Int("lengths", 1, 1, batch));
         Tensor pick = graph.Input(Tensor.Int("pick", batch, 1, 1));
 
         const string embeddings = "text_model.embeddings";
-        TensorView table = weights.Parameter($"{embeddings}.token_embedding.weight").View().Repeat(batch);
         TensorView positions = weights.Parameter($"{embeddings}.position_embedding.weight").View().RowRange(0, length).Repeat(batch);
         Tensor embedded = Tensor.Float("text.embeddings", batch, length, text.HiddenSize);          // [B, T, C]
-        graph.Add(new GatherRows(table, ids, embedded) { Plus = positions });
+        graph.Add(GathersOnHost ? new Add(ids, positions, embedded) : new GatherRows(weights.Parameter(TokenTable).View().Repeat(batch), ids, embedded) { Plus = positions });
         graph.Tap("text.embeddings", embedded);
 
         TensorView x = embedded;

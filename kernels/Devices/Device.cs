@@ -42,6 +42,9 @@ internal abstract class Device : IDisposable
     /// </summary>
     public abstract Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads);
 
+    /// <summary>Whether its workers can bring weights to the device while a program runs, instead of keeping them there.</summary>
+    public virtual bool StreamsWeights => false;
+
     /// <summary>Begins to compile what a model with that activation will need, in the background, where compiling takes the host's time.</summary>
     public virtual void CompileAhead(Activation activation)
     {
@@ -63,6 +66,21 @@ internal abstract class Worker : IDisposable
 {
     /// <summary>Sets the arena's size; once, before anything is bound for real.</summary>
     public abstract void AllocateArena(long bytes);
+
+    /// <summary>
+    /// Sets aside device memory for weights that are streamed: two halves, of which one is computed from while the other is filled. Once,
+    /// where <see cref="Device.StreamsWeights"/> says that it can.
+    /// </summary>
+    public virtual void AllocateWindow(long halfBytes) => throw new NotSupportedException("weights are not streamed on this device");
+
+    /// <summary>What is prepared from now on is one program, until <see cref="CommitScratch"/>.</summary>
+    /// <param name="streamed">Whether its weights are brought to the device in each run.</param>
+    public virtual void BeginProgram(bool streamed)
+    {
+    }
+
+    /// <summary>Of a worker that measures: what would stay on the device if weights were streamed, and the most that one operation takes of a window's half.</summary>
+    public virtual WeightNeeds StreamedNeeds => default;
 
     /// <summary>Prepares an operation whose tensors lie at the given byte offsets of the arena (constants have none).</summary>
     public abstract Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets);
@@ -93,6 +111,11 @@ internal abstract class Worker : IDisposable
 
     public abstract void Dispose();
 }
+
+/// <summary>What streaming weights takes.</summary>
+/// <param name="Resident">Bytes of constants too small to be streamed.</param>
+/// <param name="LargestStep">Bytes of streamed constants that one operation reads, at most.</param>
+internal readonly record struct WeightNeeds(long Resident, long LargestStep);
 
 /// <summary>Packed constants by key: a constant is packed once per packing, whichever program asks first.</summary>
 internal abstract class ConstantPool : IDisposable

@@ -39,6 +39,8 @@ internal sealed class WatchedDevice(Device inner) : Device
 
     public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products => inner.Products;
 
+    public override bool StreamsWeights => inner.StreamsWeights;
+
     public override ConstantPool CreateConstants(MemoryAccount account) => inner.CreateConstants(account);
 
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
@@ -118,6 +120,12 @@ internal sealed class WatchedWorker(WatchedDevice device, Worker inner, MemoryAc
     public override long ScratchBytes => inner.ScratchBytes;
 
     public override void AllocateArena(long bytes) => Watch("allocating the arena", bytes, static (worker, bytes) => worker.AllocateArena(bytes));
+
+    public override void AllocateWindow(long halfBytes) => Watch("allocating the window of streamed weights", halfBytes, static (worker, bytes) => worker.AllocateWindow(bytes));
+
+    public override void BeginProgram(bool streamed) => inner.BeginProgram(streamed);
+
+    public override WeightNeeds StreamedNeeds => inner.StreamedNeeds;
 
     public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
     {

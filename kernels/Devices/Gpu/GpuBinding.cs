@@ -77,7 +77,7 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
 
     /// <summary>A constant in a packing of the operation's own; the key names both.</summary>
     public ArrayView<float> Pack(string key, long floats, ConstantReader fill)
-        => Measuring ? constants.Measure(key, floats) : constants.Get(key, floats, fill);
+        => worker.Constant(constants, key, floats, fill);
 
     /// <summary>A kernel that needs no group: one thread per index, in groups of the driver's choice.</summary>
     public GpuStep Step<TArguments>(Action<Index1D, TArguments> kernel, int threads, TArguments arguments)

@@ -107,6 +107,8 @@ internal sealed class GpuDevice : Device
         return found;
     }
 
+    public override bool StreamsWeights => true;
+
     public override ConstantPool CreateConstants(MemoryAccount account) => new GpuConstants(this, account);
 
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)

@@ -13,6 +13,10 @@ internal sealed class GpuWorker : Worker
     private readonly MemoryAccount? account;
     private readonly GpuConstants constants;
     private GpuBlock? arena;
+    private WeightWindow? window;
+    private bool streaming;
+    private WeightNeeds needs;
+    private long stepBytes;
 
     public GpuWorker(GpuDevice device, MemoryAccount? account, GpuConstants constants)
     {
@@ -37,11 +41,52 @@ internal sealed class GpuWorker : Worker
         arena = new GpuBlock(Device, bytes, account!, "arena");
     }
 
-    public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
-        => operation.PrepareGpu(new GpuBinding(this, constants, offsets));
-
-    public override void CommitScratch()
+    public override void AllocateWindow(long halfBytes)
     {
+        if (window is not null)
+        {
+            throw new InvalidOperationException("the window is allocated once");
+        }
+        window = new WeightWindow(Device, Stream!, halfBytes, account!);
+    }
+
+    public override void BeginProgram(bool streamed)
+    {
+        streaming = streamed && !Measuring;
+        if (streaming)
+        {
+            (window ?? throw new InvalidOperationException("there is no window to stream weights through")).BeginProgram();
+        }
+    }
+
+    public override WeightNeeds StreamedNeeds => needs;
+
+    public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
+    {
+        GpuBinding binding = new(this, constants, offsets);
+        stepBytes = 0;
+        Step step = streaming ? window!.Prepare(() => operation.PrepareGpu(binding)) : operation.PrepareGpu(binding);
+        needs = needs with { LargestStep = Math.Max(needs.LargestStep, stepBytes) };
+        return step;
+    }
+
+    public override void CommitScratch() => streaming = false;
+
+    /// <summary>Packed values on the device: kept there, or brought there before the operation that is being prepared runs.</summary>
+    public ArrayView<float> Constant(GpuConstants pool, string key, long floats, ConstantReader fill)
+    {
+        long bytes = GpuBlock.SizeOf(floats * sizeof(float));
+        bool large = bytes >= WeightWindow.Least;
+        if (Measuring)
+        {
+            stepBytes += large ? bytes : 0;
+            if (pool.Measure(key, floats) && !large)
+            {
+                needs = needs with { Resident = needs.Resident + bytes };
+            }
+            return default;
+        }
+        return streaming && large ? window!.Place(pool.OnHost(key, floats, fill)) : pool.Get(key, floats, fill);
     }
 
     public ArrayView<T> View<T>(Tensor tensor, IReadOnlyDictionary<Tensor, long> offsets)
@@ -110,8 +155,20 @@ internal sealed class GpuWorker : Worker
 
     public override void Dispose()
     {
-        Stream?.Dispose();
-        arena?.Dispose();
+        try
+        {
+            if (window is not null)
+            {
+                // Copies of a run that was given up read host memory that goes with the session.
+                Stream!.Synchronize();
+            }
+        }
+        finally
+        {
+            window?.Dispose();
+            Stream?.Dispose();
+            arena?.Dispose();
+        }
     }
 }
 
@@ -170,6 +227,7 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
 {
     private readonly Dictionary<string, GpuBlock> blocks = [];
     private readonly HashSet<string> measured = [];
+    private readonly Dictionary<string, HostBlock> host = [];
     private readonly Lock gate = new();
     private long bytes;
 
@@ -194,16 +252,41 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
         }
     }
 
-    public ArrayView<float> Measure(string key, long floats)
+    /// <summary>Counts a constant; true the first time.</summary>
+    public bool Measure(string key, long floats)
     {
         lock (gate)
         {
-            if (!blocks.ContainsKey(key) && measured.Add(key))
+            if (blocks.ContainsKey(key) || !measured.Add(key))
             {
-                bytes += GpuBlock.SizeOf(floats * sizeof(float));
+                return false;
             }
+            bytes += GpuBlock.SizeOf(floats * sizeof(float));
+            return true;
         }
-        return default;
+    }
+
+    /// <summary>Packed values in host memory, from where workers bring them to the device; packed once.</summary>
+    public HostBlock OnHost(string key, long floats, ConstantReader fill)
+    {
+        lock (gate)
+        {
+            if (!host.TryGetValue(key, out HostBlock? block))
+            {
+                block = new HostBlock(device, floats);
+                try
+                {
+                    fill(block.Values);
+                }
+                catch
+                {
+                    block.Dispose();
+                    throw;
+                }
+                host.Add(key, block);
+            }
+            return block;
+        }
     }
 
     public override void Release(string key)
@@ -214,6 +297,10 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
             {
                 bytes -= block.Bytes;
                 block.Dispose();
+            }
+            if (host.Remove(key, out HostBlock? copy))
+            {
+                copy.Dispose();
             }
         }
     }
@@ -227,6 +314,11 @@ internal sealed class GpuConstants(GpuDevice device, MemoryAccount account) : Co
                 block.Dispose();
             }
             blocks.Clear();
+            foreach (HostBlock block in host.Values)
+            {
+                block.Dispose();
+            }
+            host.Clear();
         }
     }
 }

@@ -69,12 +69,12 @@ internal sealed class SessionMemoryTests(TestDevice device)
         Session? short1 = null;
         OutOfDeviceMemoryException error = Assert.Throws<OutOfDeviceMemoryException>(() =>
         {
-            short1 = model.OpenSession(Options() with { MemoryLimit = estimate.Total - 1 });
+            short1 = model.OpenSession(Options() with { MemoryLimit = estimate.LeastLimit - 1 });
             short1.Warmup((Side, Side));
             LabelBank bank = short1.EncodeLabels(["sky", "sea"]);
             short1.Segment(TestModels.Noise(Side, Side), bank);
         })!;
-        Assert.That(error.Limit, Is.EqualTo(estimate.Total - 1));
+        Assert.That(error.Limit, Is.EqualTo(estimate.LeastLimit - 1));
         Assert.That(error.InUse + error.Asked, Is.GreaterThan(error.Limit));
         short1?.Dispose();
         Assert.That(short1?.MemoryInUse ?? 0, Is.Zero, "memory after the end");
@@ -84,6 +84,10 @@ internal sealed class SessionMemoryTests(TestDevice device)
     public void After_a_refused_text_the_session_goes_on()
     {
         MemoryEstimate estimate = model.EstimateMemory(Options());
+        if (estimate.LeastLimit < estimate.WithoutText)
+        {
+            Assert.Ignore("this device streams what does not fit: no text is refused");
+        }
         LabelBank bank;
         using (Session session = model.OpenSession(Options()))
         {
