@@ -113,7 +113,7 @@ internal sealed class ModelWeights(Checkpoint checkpoint)
                     return;
                 }
                 Bicubic.Resample(Read(parameter, side * side * channels), side, side, channels, gridHeight, gridWidth, destination);
-            }));
+            }, isPerSize: true));
     }
 
     private double[] NormScale(string norm, int rows)

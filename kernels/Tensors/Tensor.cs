@@ -61,11 +61,15 @@ internal sealed class Tensor
 
     public static Tensor Int(string name, int batch, int rows, int columns) => new(name, ElementType.Int32, batch, rows, columns, null);
 
-    public static Tensor Constant(string name, int rows, int columns, ConstantReader reader) => new(name, ElementType.Float32, 1, rows, columns, reader);
+    public static Tensor Constant(string name, int rows, int columns, ConstantReader reader, bool isPerSize = false)
+        => new(name, ElementType.Float32, 1, rows, columns, reader) { IsPerSize = isPerSize };
 
     /// <summary>A constant that can be read in parts.</summary>
     public static Tensor Constant(string name, int rows, int columns, ConstantRowsReader reader)
         => new(name, ElementType.Float32, 1, rows, columns, destination => reader(0, destination)) { RowsReader = reader };
+
+    /// <summary>True of a constant of which there is one per input size: where weights are streamed it is too, however small it may be, since they would add up.</summary>
+    public bool IsPerSize { get; private init; }
 
     public TensorView View() => new(this, 0, Batch, Rows, Columns, Rows * Columns, Columns);
 

@@ -17,13 +17,13 @@ internal static class MemoryCommand
         {
             using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
             using GpuDevice card = GpuDevice.Absent(DeviceFacts.Cuda(parsed.GetValue(architecture)), _ => { });
-            MarkdownTable table = new("precision", ">input", ">batch", ">weights", ">arena", ">bytes");
+            MarkdownTable table = new("precision", ">input", ">batch", ">weights", ">arena", ">bytes", ">least, weights streamed");
             foreach (Precision precision in Enum.GetValues<Precision>().Where(precision => card.Supports(precision.WeightFormat())))
             {
                 foreach ((int size, int batch) in (ReadOnlySpan<(int, int)>)[(224, 1), (224, 8), (224, 64), (448, 1), (448, 8), (448, 64)])
                 {
                     MemoryEstimate need = new SessionPlan(model, new SessionOptions { Device = card.Name, Precision = precision, MaxSize = (size, size), MaxBatch = batch }).Estimate(card);
-                    table.Add(precision.ToString(), Number(size), Number(batch), Number(need.ImageWeights), Number(need.Arenas), Number(need.WithoutText));
+                    table.Add(precision.ToString(), Number(size), Number(batch), Number(need.ImageWeights), Number(need.Arenas), Number(need.WithoutText), Number(need.LeastLimit));
                 }
             }
             parsed.InvocationConfiguration.Output.Write(table.ToString());

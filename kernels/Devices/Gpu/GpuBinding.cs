@@ -52,7 +52,7 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
             throw new ArgumentException($"{view} holds integers, not floats");
         }
         ArrayView<float> data = view.Tensor.IsConstant
-            ? Pack(view.Tensor.Name, view.Tensor.Count, destination => view.Tensor.Reader!(destination))
+            ? worker.Constant(constants, view.Tensor.Name, view.Tensor.Count, destination => view.Tensor.Reader!(destination), view.Tensor.IsPerSize)
             : worker.View<float>(view.Tensor, offsets);
         return new GpuFloats(data, view.Offset, view.BatchStride, view.RowStride);
     }

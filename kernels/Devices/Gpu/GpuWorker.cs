@@ -73,10 +73,10 @@ internal sealed class GpuWorker : Worker
     public override void CommitScratch() => streaming = false;
 
     /// <summary>Packed values on the device: kept there, or brought there before the operation that is being prepared runs.</summary>
-    public ArrayView<float> Constant(GpuConstants pool, string key, long floats, ConstantReader fill)
+    public ArrayView<float> Constant(GpuConstants pool, string key, long floats, ConstantReader fill, bool perSize = false)
     {
         long bytes = GpuBlock.SizeOf(floats * sizeof(float));
-        bool large = bytes >= WeightWindow.Least;
+        bool large = perSize || bytes >= WeightWindow.Least;
         if (Measuring)
         {
             stepBytes += large ? bytes : 0;

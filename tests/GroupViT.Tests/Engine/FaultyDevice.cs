@@ -48,6 +48,11 @@ internal sealed class FaultyDevice : Device
 
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)
     {
+        if (account is null)
+        {
+            // It only measures, and opens nothing.
+            return inner.CreateWorker(null, constants, threads);
+        }
         Call(FaultPlace.Stream);
         return new FaultyWorker(this, inner.CreateWorker(account, constants, threads));
     }

@@ -53,7 +53,7 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         SessionOptions options = Options(Precision.Float32) with { Workers = 2 };
         long least = model.EstimateMemory(options).LeastLimit;
         using Session session = model.OpenSession(options with { MemoryLimit = least });
-        Picture[] pictures = [.. Enumerable.Range(0, 6).Select(i => TestModels.Noise(Side, Side + i % 2 * 8, seed: i))];
+        Picture[] pictures = [.. Enumerable.Range(0, 6).Select(i => TestModels.Noise(Side, Side + i, seed: i))];
         float[][] alone = [.. pictures.Select(picture => session.EmbedImage(picture))];
         float[][] together = new float[pictures.Length][];
         Parallel.For(0, pictures.Length, new ParallelOptions { MaxDegreeOfParallelism = 2 }, i => together[i] = session.EmbedImage(pictures[i]));
@@ -114,5 +114,5 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         return (texts, mask);
     }
 
-    private SessionOptions Options(Precision precision) => new() { Device = device.ToString(), Precision = precision, MaxSize = (Side, Side), Threads = 2 };
+    private SessionOptions Options(Precision precision) => new() { Device = device.ToString(), Precision = precision, MaxSize = (112, 112), Threads = 2 };
 }
