@@ -32,7 +32,7 @@ public sealed partial class Session : IDisposable
     {
         (this.model, this.options) = (model, options);
         plan = new SessionPlan(model, options);
-        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision));
+        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait));
         device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);

@@ -78,7 +78,10 @@ public sealed record SessionOptions
     /// <summary>Whether encodings hold the group maps of every stage (<see cref="ImageEncoding.StageMaps"/>), not of the last alone; the arena grows by them. Mode Whole.</summary>
     public bool StageMaps { get; init; }
 
-    /// <summary>Wait for a GPU by blocking instead of spinning. Waiting blocks on every device today; the option is kept with the session.</summary>
+    /// <summary>
+    /// On CUDA: a thread that waits for the device sleeps (default) instead of spinning, which answers some microseconds sooner and takes a
+    /// processor meanwhile. OpenCL drivers wait as they like; the cpu's threads are at work themselves.
+    /// </summary>
     public bool BlockingWait { get; init; } = true;
 
     /// <summary>Where the session says what it does, once per thing; none by default.</summary>

@@ -61,11 +61,11 @@ public static class DeviceCatalog
 
     private static Precision[] Precisions(Device device) => [.. Enum.GetValues<Precision>().Where(precision => device.Supports(precision.WeightFormat()))];
 
-    /// <summary>Opens a device by name for a precision.</summary>
+    /// <summary>Opens a device by name for a precision, and says how its waiting threads wait.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, it does not open, or it has no kernels for the precision.</exception>
-    internal static Device Open(string name, Precision precision)
+    internal static Device Open(string name, Precision precision, bool blockingWait = true)
     {
-        Device device = Open(name);
+        Device device = Open(name, blockingWait);
         if (!device.Supports(precision.WeightFormat()))
         {
             string opened = device.Name;
@@ -78,11 +78,11 @@ public static class DeviceCatalog
 
     /// <summary>Opens a device by name.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, or it does not open; what was found is listed.</exception>
-    internal static Device Open(string name)
+    internal static Device Open(string name, bool blockingWait = true)
     {
         if (name is "cpu" or "simulator")
         {
-            return Create(name);
+            return Create(name, blockingWait);
         }
         List<(string Name, bool Preferred)> names = Names();
         if (name == "auto")
@@ -95,7 +95,7 @@ public static class DeviceCatalog
         }
         try
         {
-            return Create(name);
+            return Create(name, blockingWait);
         }
         catch (Exception exception) when (exception is not OutOfMemoryException)
         {
@@ -118,11 +118,11 @@ public static class DeviceCatalog
     // CUDA devices come first in the list; an OpenCL processor (PoCL) is never preferred over our own code for it.
     private static string Default(List<(string Name, bool Preferred)> names) => names.First(found => found.Preferred).Name;
 
-    private static Device Create(string name) => name switch
+    private static Device Create(string name, bool blockingWait = true) => name switch
     {
         "cpu" => new CpuDevice(),
         "simulator" => GpuDevice.OpenSimulator(),
-        _ when name.StartsWith("cuda:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.Cuda, Index(name)),
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.Cuda, Index(name), blockingWait),
         _ when name.StartsWith("opencl:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.OpenCL, Index(name)),
         _ => throw new DeviceUnavailableException(name, "no such kind of device"),
     };

@@ -69,12 +69,16 @@ internal sealed class GpuDevice : Device
     public static GpuDevice Absent(DeviceFacts facts, Action<GpuKernel> prepared) => new(null, null, "cuda:0", facts) { Prepared = prepared };
 
     /// <summary>Opens the n-th device of its kind, in the driver's order.</summary>
-    public static GpuDevice Open(DeviceKind kind, int index)
+    /// <param name="kind">CUDA or OpenCL.</param>
+    /// <param name="index">Which.</param>
+    /// <param name="blockingWait">On CUDA, whether a thread that waits for the device sleeps or spins; OpenCL leaves that to the driver.</param>
+    public static GpuDevice Open(DeviceKind kind, int index, bool blockingWait = true)
     {
         Context context = CreateContext(kind);
         try
         {
-            Accelerator accelerator = kind == DeviceKind.Cuda ? context.CreateCudaAccelerator(index) : context.CreateCLAccelerator(index);
+            Accelerator accelerator = kind == DeviceKind.Cuda ? context.CreateCudaAccelerator(index, blockingWait ? CudaAcceleratorFlags.ScheduleBlockingSync : CudaAcceleratorFlags.ScheduleSpin)
+                : context.CreateCLAccelerator(index);
             return new GpuDevice(context, accelerator, $"{(kind == DeviceKind.Cuda ? "cuda" : "opencl")}:{index}", DeviceFacts.Of(accelerator));
         }
         catch
@@ -115,7 +119,7 @@ internal sealed class GpuDevice : Device
         => new GpuWorker(this, account, (GpuConstants)constants);
 
     public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products
-        => KernelChoice.All(Facts).Select(choice => (choice.Format, KernelChoice.Describe(choice.Kernel), choice.Reason));
+        => KernelChoice.All(Facts).Select(choice => (choice.Format, $"{KernelChoice.Describe(choice.Kernel)}; {KernelChoice.DescribeAttention(choice.Kernel)}", choice.Reason));
 
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>

@@ -83,6 +83,10 @@ internal static class KernelChoice
         _ => "mma.m16n8k16, tiles of 64 x 64, or 32 x 32 with K in four parts; asynchronous copies",
     };
 
+    /// <summary>The attention that goes with the layers' products, in words.</summary>
+    public static string DescribeAttention(ProductKernel kernel)
+        => IsTensor(kernel) ? "attention by the same instructions for heads of 32 and 64" : "attention with a thread per query";
+
     /// <summary>What <c>devices --verbose</c> prints for a device: precision, kernel, reason.</summary>
     public static IEnumerable<(WeightFormat Format, ProductKernel Kernel, string Reason)> All(DeviceFacts facts)
         => facts.Formats.Select(format => (format, Product(facts, format).Kernel, Product(facts, format).Reason));

@@ -1,5 +1,6 @@
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
+using GroupViT.Tests.Equivalence;
 using GroupViT.Tests.Kernels;
 
 namespace GroupViT.Tests.Engine;
@@ -92,6 +93,24 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         Assert.That(error.Message, Does.Contain($"{least:N0} would do"));
     }
 
+    [Test]
+    public void The_full_size_image_side_computes_in_32_megabytes()
+    {
+        using GroupVitModel full = GroupVitModel.Load(FullModel.Folder);
+        SessionOptions options = new() { Device = device.Name, Precision = Precision.Float16, MaxSize = (224, 224), Threads = 2 };
+        Picture picture = TestModels.Noise(224, 224);
+        float[] expected;
+        using (Session whole = full.OpenSession(options))
+        {
+            expected = whole.EmbedImage(picture);
+        }
+        using Session streaming = full.OpenSession(options with { MemoryLimit = 32_000_000 });
+        Assert.That(streaming.StreamedWeights, Is.EqualTo(StreamedWeights.All));
+        Assert.That(streaming.EmbedImage(picture), Is.EqualTo(expected));
+        Assert.That(streaming.MemoryPeak, Is.LessThanOrEqualTo(32_000_000));
+        TestContext.Out.WriteLine($"{streaming.MemoryPeak} bytes at most");
+    }
+
     private (float[] Texts, ushort[] Mask) Run(Precision precision, long limit, StreamedWeights streamed)
     {
         SessionOptions options = Options(precision) with { MemoryLimit = limit };
@@ -114,5 +133,5 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         return (texts, mask);
     }
 
-    private SessionOptions Options(Precision precision) => new() { Device = device.ToString(), Precision = precision, MaxSize = (112, 112), Threads = 2 };
+    private SessionOptions Options(Precision precision) => new() { Device = device.Name, Precision = precision, MaxSize = (112, 112), Threads = 2 };
 }
