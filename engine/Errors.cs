@@ -44,17 +44,6 @@ public sealed class ImageFileException : GroupVitException
     public string File { get; }
 }
 
-/// <summary>A device that was asked for and cannot be used, or that failed; the message lists what was found.</summary>
-public sealed class DeviceUnavailableException : GroupVitException
-{
-    /// <summary>Names the device and says what there is instead.</summary>
-    public DeviceUnavailableException(string device, string problem, Exception? inner = null)
-        : base($"device '{device}': {problem}", inner) => Device = device;
-
-    /// <summary>The device as it was asked for.</summary>
-    public string Device { get; }
-}
-
 /// <summary>A request above what the session was opened for; the message holds the number that would do.</summary>
 public sealed class SessionLimitException : GroupVitException
 {

@@ -78,3 +78,14 @@ public sealed class DeviceLostEventArgs(DeviceLostException error) : EventArgs
     /// <summary>What calls throw from now on.</summary>
     public DeviceLostException Error => error;
 }
+
+/// <summary>A device that was asked for and cannot be used, or that failed; the message lists what was found.</summary>
+public sealed class DeviceUnavailableException : GroupVitException
+{
+    /// <summary>Names the device and says what there is instead.</summary>
+    public DeviceUnavailableException(string device, string problem, Exception? inner = null)
+        : base($"device '{device}': {problem}", inner) => Device = device;
+
+    /// <summary>The device as it was asked for.</summary>
+    public string Device { get; }
+}

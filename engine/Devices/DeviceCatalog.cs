@@ -97,7 +97,7 @@ public static class DeviceCatalog
         {
             return Create(name, blockingWait);
         }
-        catch (Exception exception) when (exception is not OutOfMemoryException)
+        catch (Exception exception) when (exception is not (OutOfMemoryException or DeviceUnavailableException))
         {
             throw new DeviceUnavailableException(name, $"found, but it cannot be opened ({exception.Message}); what else there is: {string.Join(", ", names.Where(found => found.Name != name).Select(found => found.Name))}", exception);
         }

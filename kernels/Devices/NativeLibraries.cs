@@ -55,7 +55,7 @@ internal static class NativeLibraries
     private static IntPtr Resolve(Assembly assembly, string libraryName)
     {
         // The event is raised for every assembly of the load context; others' imports are none of our business.
-        if ((assembly != typeof(Context).Assembly && assembly != typeof(NativeLibraries).Assembly) || DriverFile(libraryName) is not { } file)
+        if (assembly != typeof(Context).Assembly || DriverFile(libraryName) is not { } file)
         {
             return IntPtr.Zero;
         }

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using ILGPU.Runtime;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
@@ -127,15 +126,6 @@ internal sealed class CudaCopyLane : CopyLane
     private void Wait(CudaStream stream, nint marked)
     {
         using ScopedAcceleratorBinding binding = device.Accelerator.BindScoped();
-        CudaException.ThrowIfFailed((CudaError)CudaDriver.StreamWaitEvent(stream.StreamPtr, marked, 0));
+        CudaException.ThrowIfFailed((CudaError)CudaDriver.StreamWaitEvent(stream.StreamPtr, marked));
     }
-}
-
-/// <summary>The driver's functions that ILGPU does not import.</summary>
-internal static partial class CudaDriver
-{
-    /// <summary>The stream's later work waits on the device for an event that was recorded on another.</summary>
-    [DllImport("cuda", EntryPoint = "cuStreamWaitEvent")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    public static extern int StreamWaitEvent(nint stream, nint marked, uint flags);
 }

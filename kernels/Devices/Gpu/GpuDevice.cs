@@ -77,9 +77,15 @@ internal sealed class GpuDevice : Device
         Context context = CreateContext(kind);
         try
         {
+            string name = $"{(kind == DeviceKind.Cuda ? "cuda" : "opencl")}:{index}";
+            if (kind == DeviceKind.Cuda)
+            {
+                CudaDevice card = context.GetCudaDevice(index);
+                CudaDriver.Require(name, card.Architecture is { } compute ? compute.Major * 10 + compute.Minor : 0, CudaDriver.Installed());
+            }
             Accelerator accelerator = kind == DeviceKind.Cuda ? context.CreateCudaAccelerator(index, blockingWait ? CudaAcceleratorFlags.ScheduleBlockingSync : CudaAcceleratorFlags.ScheduleSpin)
                 : context.CreateCLAccelerator(index);
-            return new GpuDevice(context, accelerator, $"{(kind == DeviceKind.Cuda ? "cuda" : "opencl")}:{index}", DeviceFacts.Of(accelerator));
+            return new GpuDevice(context, accelerator, name, DeviceFacts.Of(accelerator));
         }
         catch
         {

@@ -37,14 +37,14 @@ internal static class DevicesCommand
             if (!used)
             {
                 output.Line(found
-                    ? $"{driver}: the driver ({library}) is here, but offers no device that can be used"
+                    ? $"{driver}: the driver ({library}{(driver == "cuda" && CudaDriver.Installed() is { } version ? $", CUDA {version}" : "")}) is here, but offers no device that can be used"
                     : $"{driver}: no driver ({library} was not found)");
             }
         }
         if (verbose)
         {
             output.Table(
-                ["device", "precision", "products", "because"],
+                ["device", "precision", "kernels", "because"],
                 [.. devices.SelectMany(device => device.Products.Select(product => (IReadOnlyList<TableCell>)[device.Name, CommonOptions.NameOf(product.Precision), product.Kernel, product.Reason]))]);
             foreach ((string name, string value) in facts)
             {
@@ -126,6 +126,7 @@ internal static class DevicesCommand
     {
         yield return ("vector width", $"{(int)CpuDevice.Level} floats ({CpuDevice.Level}); Vector<T>: {Vector<float>.Count}");
         yield return ("threads", Environment.ProcessorCount.ToString(System.Globalization.CultureInfo.InvariantCulture));
+        yield return ("CUDA driver", CudaDriver.Installed()?.ToString() ?? "none");
         yield return ("ILGPU", typeof(ILGPU.Context).Assembly.GetName().Version?.ToString(3) ?? "unknown");
         yield return ("runtime", RuntimeInformation.FrameworkDescription);
         yield return ("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}");
