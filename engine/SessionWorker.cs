@@ -406,6 +406,7 @@ internal sealed partial class SessionWorker : IDisposable
 
     private void Forget(Prepared prepared)
     {
+        prepared.Program.Dispose();
         if (prepared.Positions is { } used)
         {
             positions.Drop(used);

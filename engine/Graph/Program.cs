@@ -6,11 +6,15 @@ namespace GroupViT.Native;
 
 /// <summary>A graph prepared for a worker: steps in an array. Running it walks the array, allocates nothing, and looks nothing up.</summary>
 /// <remarks>Used by the one caller that holds the worker.</remarks>
-internal sealed class Program
+internal sealed class Program : IDisposable
 {
     private readonly Worker worker;
     private readonly MemoryPlan plan;
     private readonly Step[] steps;
+    private readonly bool streamed;
+    private Recording? recording;
+    private bool hasRun;
+    private bool isRecorded;
 
     /// <summary>Prepares every operation: kernels are chosen, constants packed, arguments bound.</summary>
     /// <param name="graph">The operations.</param>
@@ -19,7 +23,7 @@ internal sealed class Program
     /// <param name="streamed">Whether weights are brought to the device in each run.</param>
     public Program(Graph graph, MemoryPlan plan, Worker worker, bool streamed = false)
     {
-        (this.worker, this.plan) = (worker, plan);
+        (this.worker, this.plan, this.streamed) = (worker, plan, streamed);
         worker.BeginProgram(streamed);
         steps = new Step[graph.Operations.Count];
         for (int i = 0; i < steps.Length; i++)
@@ -42,11 +46,29 @@ internal sealed class Program
         worker.Upload(values, plan.Offsets[tensor]);
     }
 
+    /// <remarks>
+    /// Where the device can record steps and launch them as one, whole runs do so from the second on: the first brings every kernel to the
+    /// device. Streamed weights are brought by a stream of their own, which is not recorded.
+    /// </remarks>
     /// <param name="first">The step to begin with: 0, or a later one where everything before it is still in the arena.</param>
-    /// <param name="cancellation">Looked at between steps.</param>
+    /// <param name="cancellation">Looked at between steps; where they are launched as one, before them.</param>
     /// <exception cref="OperationCanceledException">The run was given up; the arena's contents are undefined, the program usable.</exception>
     public void Run(int first = 0, CancellationToken cancellation = default)
     {
+        if (first == 0 && hasRun && !streamed)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            if (!isRecorded)
+            {
+                recording = worker.Record(steps);
+                isRecorded = true;
+            }
+            if (recording is not null)
+            {
+                recording.Launch();
+                return;
+            }
+        }
         for (int i = first; i < steps.Length; i++)
         {
             if (cancellation.IsCancellationRequested)
@@ -57,6 +79,7 @@ internal sealed class Program
             }
             steps[i].Run();
         }
+        hasRun = true;
     }
 
     /// <summary>Runs everything and tells each step's time. It waits after every step, which a run does not: on a GPU it takes longer.</summary>
@@ -83,6 +106,13 @@ internal sealed class Program
             throw new ArgumentException($"{tensor} holds {tensor.Count} values, not {values.Length}");
         }
         worker.Download(plan.Offsets[tensor], values);
+    }
+
+    /// <summary>Frees what was recorded; the worker is idle.</summary>
+    public void Dispose()
+    {
+        recording?.Dispose();
+        recording = null;
     }
 
     /// <summary>An output as a dense array, gathered from its view.</summary>

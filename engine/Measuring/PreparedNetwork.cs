@@ -83,6 +83,7 @@ internal sealed class PreparedNetwork : IDisposable
 
     public void Dispose()
     {
+        program?.Dispose();
         worker?.Dispose();
         constants?.Dispose();
         device?.Dispose();

@@ -59,6 +59,15 @@ internal abstract class Step
     public abstract void Run();
 }
 
+/// <summary>Steps that were recorded once, to be launched as one.</summary>
+internal abstract class Recording : IDisposable
+{
+    /// <summary>Starts all of them, in their order. Allocates nothing.</summary>
+    public abstract void Launch();
+
+    public abstract void Dispose();
+}
+
 /// <summary>
 /// One arena and one order of execution on a device: a team of threads, or a stream. Used by one caller at a time.
 /// </summary>
@@ -84,6 +93,11 @@ internal abstract class Worker : IDisposable
 
     /// <summary>Prepares an operation whose tensors lie at the given byte offsets of the arena (constants have none).</summary>
     public abstract Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets);
+
+    /// <summary>
+    /// Records prepared steps, which have run before, without running them; null where the device has no such thing or refuses these steps.
+    /// </summary>
+    public virtual Recording? Record(IReadOnlyList<Step> steps) => null;
 
     /// <summary>Allocates scratch memory ahead, as many bytes as <see cref="ScratchBytes"/> of a worker that measured; where there is none, nothing.</summary>
     public virtual void AllocateScratch(long bytes)

@@ -139,6 +139,19 @@ internal sealed class WatchedWorker(WatchedDevice device, Worker inner, MemoryAc
         }
     }
 
+    public override Recording? Record(IReadOnlyList<Step> steps)
+    {
+        try
+        {
+            // Unwatched: what a recording does not like is no failure of the device.
+            return inner.Record([.. steps.Select(step => ((WatchedStep)step).Inner)]) is { } recording ? new WatchedRecording(device, account, recording) : null;
+        }
+        catch (AcceleratorException exception)
+        {
+            throw device.Translate("recording a program", exception, account)!;
+        }
+    }
+
     public override void AllocateScratch(long bytes) => Watch("allocating scratch memory", bytes, static (worker, bytes) => worker.AllocateScratch(bytes));
 
     public override void CommitScratch() => Watch("allocating scratch memory", 0, static (worker, _) => worker.CommitScratch());
@@ -196,8 +209,27 @@ internal sealed class WatchedWorker(WatchedDevice device, Worker inner, MemoryAc
         }
     }
 
+    private sealed class WatchedRecording(WatchedDevice device, MemoryAccount account, Recording inner) : Recording
+    {
+        public override void Launch()
+        {
+            try
+            {
+                inner.Launch();
+            }
+            catch (AcceleratorException exception)
+            {
+                throw device.Translate("launching a program", exception, account)!;
+            }
+        }
+
+        public override void Dispose() => inner.Dispose();
+    }
+
     private sealed class WatchedStep(WatchedDevice device, MemoryAccount account, Operation operation, Step inner) : Step
     {
+        public Step Inner => inner;
+
         public override void Run()
         {
             try

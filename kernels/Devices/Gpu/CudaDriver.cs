@@ -7,12 +7,12 @@ namespace GroupViT.Kernels.Devices;
 internal static unsafe class CudaDriver
 {
     private static readonly Lazy<nint> Library = new(Load);
-    private static readonly Lazy<nint> WaitEvent = new(() => NativeLibrary.GetExport(Library.Value, "cuStreamWaitEvent"));
+    private static readonly Lazy<nint> WaitEvent = new(() => Find("cuStreamWaitEvent"));
 
     /// <summary>The newest CUDA version that the installed driver supports; null without a driver.</summary>
     public static Version? Installed()
     {
-        if (Library.Value == 0 || !NativeLibrary.TryGetExport(Library.Value, "cuDriverGetVersion", out nint function))
+        if (Find("cuDriverGetVersion") is not (not 0 and nint function))
         {
             return null;
         }
@@ -47,6 +47,9 @@ internal static unsafe class CudaDriver
 
     /// <summary>The stream's later work waits on the device for an event that was recorded on another stream. The driver's error code.</summary>
     public static int StreamWaitEvent(nint stream, nint marked) => ((delegate* unmanaged<nint, nint, uint, int>)WaitEvent.Value)(stream, marked, 0);
+
+    /// <summary>A function of the driver by name; 0 where there is none.</summary>
+    public static nint Find(string function) => Library.Value != 0 && NativeLibrary.TryGetExport(Library.Value, function, out nint address) ? address : 0;
 
     private static nint Load()
         => NativeLibrary.TryLoad(OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1", out nint library) ? library : 0;

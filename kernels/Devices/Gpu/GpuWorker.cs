@@ -61,6 +61,8 @@ internal sealed class GpuWorker : Worker
 
     public override WeightNeeds StreamedNeeds => needs;
 
+    public override Recording? Record(IReadOnlyList<Step> steps) => Stream is CudaStream stream ? CudaGraph.Record(Device, stream, steps) : null;
+
     public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
     {
         GpuBinding binding = new(this, constants, offsets);

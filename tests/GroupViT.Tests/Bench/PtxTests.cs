@@ -46,7 +46,7 @@ internal sealed class PtxTests
                 Assert.That(text, Does.Not.Contain(".local"), $"{kernel.Name}: an array or a struct that was not taken apart");
                 Assert.That(text, Does.Not.Contain("call"), $"{kernel.Name}: a function that was not inlined");
                 Assert.That(text, Does.Not.Match(@"\bld\.f32|\bst\.f32"), $"{kernel.Name}: an access without an address space");
-                Assert.That(text.Contains("bar.sync", StringComparison.Ordinal), Is.EqualTo(kernel.GroupSize > 0), $"{kernel.Name}: the groups' barrier");
+                Assert.That(text.Contains("bar.sync", StringComparison.Ordinal), Is.EqualTo(text.Contains(".shared", StringComparison.Ordinal)), $"{kernel.Name}: a barrier where there is shared memory");
             }
         }
     }

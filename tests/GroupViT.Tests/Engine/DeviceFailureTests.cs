@@ -47,6 +47,20 @@ internal sealed class DeviceFailureTests
         TestModels.AssertSameBits(next.Encode(picture, Rules), cpu.Encode(picture, Rules), "a new session");
     }
 
+    [Test]
+    public void A_recorded_program_that_fails_is_the_end_of_the_device_as_well()
+    {
+        using GroupVitModel model = TestModels.Tiny();
+        FaultyDevice device = new() { Records = true };
+        using Session session = model.OpenSession(Options(), device);
+        Picture picture = TestModels.Noise(64, 64);
+        session.Encode(picture, Rules);
+        session.Encode(picture, Rules);
+        device.Place = FaultPlace.Replay;
+        Assert.That(() => session.Encode(picture, Rules), Throws.TypeOf<DeviceLostException>().With.Message.Contains("launching a program"));
+        Assert.That(session.IsFaulted);
+    }
+
     [TestCase(CLError.CL_MEM_OBJECT_ALLOCATION_FAILURE)]
     [TestCase(CLError.CL_OUT_OF_HOST_MEMORY)]
     public void Too_little_memory_is_the_calls_error_and_the_session_goes_on(CLError code)

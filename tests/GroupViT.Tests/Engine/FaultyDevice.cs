@@ -12,6 +12,7 @@ internal enum FaultPlace
     Prepare,
     Upload,
     Launch,
+    Replay,
     Download,
 }
 
@@ -28,6 +29,15 @@ internal sealed class FaultyDevice : Device
 
     /// <summary>Calls of the place that still succeed.</summary>
     public int Spared { get; set; }
+
+    /// <summary>Whether it can record steps; where it cannot, it says so.</summary>
+    public bool Records { get; init; }
+
+    /// <summary>How often a recording was asked for, made, launched, freed.</summary>
+    public (int Asked, int Made, int Launched, int Freed) Recordings;
+
+    /// <summary>Steps that ran one by one.</summary>
+    public int Steps { get; private set; }
 
     /// <summary>How often the driver was called after it had failed for the first time.</summary>
     public int CallsAfterFailure { get; private set; }
@@ -85,6 +95,17 @@ internal sealed class FaultyDevice : Device
             return new FaultyStep(device, inner.Prepare(operation, offsets));
         }
 
+        public override Recording? Record(IReadOnlyList<Step> steps)
+        {
+            device.Recordings.Asked++;
+            if (!device.Records)
+            {
+                return null;
+            }
+            device.Recordings.Made++;
+            return new FaultyRecording(device, [.. steps.Select(step => ((FaultyStep)step).Inner)]);
+        }
+
         public override void CommitScratch() => inner.CommitScratch();
 
         public override long ArenaSize(long bytes) => inner.ArenaSize(bytes);
@@ -106,11 +127,29 @@ internal sealed class FaultyDevice : Device
         public override void Dispose() => inner.Dispose();
     }
 
+    private sealed class FaultyRecording(FaultyDevice device, Step[] steps) : Recording
+    {
+        public override void Launch()
+        {
+            device.Call(FaultPlace.Replay);
+            device.Recordings.Launched++;
+            foreach (Step step in steps)
+            {
+                step.Run();
+            }
+        }
+
+        public override void Dispose() => device.Recordings.Freed++;
+    }
+
     private sealed class FaultyStep(FaultyDevice device, Step inner) : Step
     {
+        public Step Inner => inner;
+
         public override void Run()
         {
             device.Call(FaultPlace.Launch);
+            device.Steps++;
             inner.Run();
         }
     }
