@@ -112,8 +112,9 @@ public sealed class GroupVitModel : IDisposable
 
     /// <summary>
     /// What a session with these options will ask of its device, to the byte: the weights at the largest size, the arenas, the scratch
-    /// memory. Every further input size that is in use adds its table of positions (patches x width x 4 bytes).
+    /// memory. Every further input size that is in use adds its table of positions (patches x width x 4 bytes), unless weights are streamed.
     /// </summary>
+    /// <exception cref="OutOfDeviceMemoryException">A GPU session under the options' limit could not even stream its weights; the number that would do is named.</exception>
     public MemoryEstimate EstimateMemory(SessionOptions? options = null)
     {
         lock (gate)

@@ -76,7 +76,7 @@ internal static class CommonOptions
 
     public static Option<int> Workers() => Whole("--workers", "pictures (or batches) in work at once, each with memory of its own", 1, 64, 1);
 
-    public static Option<long?> MemoryLimit() => Amount("--memory-limit", "the most device memory, as 512M or 2G", "none");
+    public static Option<long?> MemoryLimit() => Amount("--memory-limit", "the most device memory, as 512M or 2G; a GPU streams weights that it does not hold", "none");
 
     /// <summary>Absent means <see cref="DefaultMaxPixels"/>.</summary>
     public static Option<long?> MaxPixels() => Amount("--max-pixels", "the most pixels that a picture may declare", "64M");
