@@ -55,7 +55,8 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         long least = model.EstimateMemory(options).LeastLimit;
         using Session session = model.OpenSession(options with { MemoryLimit = least });
         Picture[] pictures = [.. Enumerable.Range(0, 6).Select(i => TestModels.Noise(Side, Side + i, seed: i))];
-        float[][] alone = [.. pictures.Select(picture => session.EmbedImage(picture))];
+        using Session whole = model.OpenSession(Options(Precision.Float32));
+        float[][] alone = [.. pictures.Select(picture => whole.EmbedImage(picture))];
         float[][] together = new float[pictures.Length][];
         Parallel.For(0, pictures.Length, new ParallelOptions { MaxDegreeOfParallelism = 2 }, i => together[i] = session.EmbedImage(pictures[i]));
         Assert.That(together, Is.EqualTo(alone));
@@ -68,8 +69,11 @@ internal sealed class StreamedWeightsTests(TestDevice device)
         SessionOptions options = Options(Precision.Float32);
         using Session session = model.OpenSession(options with { MemoryLimit = model.EstimateMemory(options).LeastLimit });
         Picture picture = TestModels.Noise(Side, Side);
-        float[] expected = session.EmbedImage(picture);
-        using CancellationTokenSource source = new();
+        float[] expected;
+        using (Session whole = model.OpenSession(options))
+        {
+            expected = whole.EmbedImage(picture);
+        }
         for (int i = 0; i < 20; i++)
         {
             using CancellationTokenSource soon = new(TimeSpan.FromMilliseconds(i));
