@@ -40,12 +40,7 @@ public sealed partial class Session : IDisposable
         try
         {
             (WeightPlacement placement, MemoryEstimate estimate) = plan.Place(device);
-            StreamedWeights = (placement.StreamsImage, placement.StreamsText) switch
-            {
-                (true, _) => StreamedWeights.All,
-                (_, true) => StreamedWeights.Text,
-                _ => StreamedWeights.None,
-            };
+            StreamedWeights = placement.Streamed;
             if (StreamedWeights != StreamedWeights.None)
             {
                 options.Logger?.LogInformation(

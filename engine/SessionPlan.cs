@@ -122,7 +122,7 @@ internal sealed class SessionPlan
     {
         long limit = device.MemoryBytes > 0 ? Math.Min(options.MemoryLimit, device.MemoryBytes) : options.MemoryLimit;
         (MemoryEstimate all, WeightNeeds image, WeightNeeds text) = Measure(device);
-        WeightPlacement resident = new(false, false, 0) { GathersTokens = device.StreamsWeights };
+        WeightPlacement resident = new(StreamedWeights.None, 0) { GathersTokens = device.StreamsWeights };
         if (!device.StreamsWeights)
         {
             return (resident, all with { LeastLimit = all.Total });
@@ -138,7 +138,7 @@ internal sealed class SessionPlan
         bool streamsImage = limit < fixedBytes + all.ImageWeights + text.Resident + 2 * options.Workers * least;
         long left = limit - fixedBytes - text.Resident - (streamsImage ? image.Resident : all.ImageWeights);
         long half = Math.Min(left / (2 * options.Workers), Math.Max(least, PreferredHalf)) / 256 * 256;
-        return (resident with { StreamsImage = streamsImage, StreamsText = true, HalfBytes = half }, all with
+        return (resident with { Streamed = streamsImage ? StreamedWeights.All : StreamedWeights.Text, HalfBytes = half }, all with
         {
             ImageWeights = streamsImage ? image.Resident : all.ImageWeights,
             TextWeights = text.Resident,
@@ -177,11 +177,14 @@ internal sealed class SessionPlan
 }
 
 /// <summary>Where a session's weights are.</summary>
-/// <param name="StreamsImage">The image side's are brought to the device in each run.</param>
-/// <param name="StreamsText">The text side's are.</param>
+/// <param name="Streamed">Which are brought to the device in each run.</param>
 /// <param name="HalfBytes">Half of each worker's window; 0 where nothing is streamed.</param>
-internal sealed record WeightPlacement(bool StreamsImage, bool StreamsText, long HalfBytes)
+internal sealed record WeightPlacement(StreamedWeights Streamed, long HalfBytes)
 {
+    public bool StreamsImage => Streamed == StreamedWeights.All;
+
+    public bool StreamsText => Streamed != StreamedWeights.None;
+
     /// <summary>Whether tokens' embeddings are gathered on the host.</summary>
     public bool GathersTokens { get; init; }
 }

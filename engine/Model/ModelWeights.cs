@@ -22,9 +22,6 @@ internal sealed class ModelWeights(Checkpoint checkpoint)
         return Tensor.Constant(name, rows, columns, (first, destination) => checkpoint.Read(name, first * columns, destination));
     });
 
-    /// <summary>One row of a parameter, read where it lies.</summary>
-    public void ReadRow(string name, int row, Span<float> destination) => checkpoint.Read(name, row * destination.Length, destination);
-
     /// <summary>A parameter as a vector, [1, 1, n].</summary>
     public Tensor Vector(string name) => Get(name, () =>
     {

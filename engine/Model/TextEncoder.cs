@@ -25,7 +25,7 @@ internal sealed class TextEncoder(ModelWeights weights, WeightFormat format = We
         Tensor table = weights.Parameter(TokenTable);
         for (int i = 0; i < ids.Length; i++)
         {
-            weights.ReadRow(TokenTable, Math.Clamp(ids[i], 0, table.Rows - 1), embedded.Slice(i * table.Columns, table.Columns));
+            table.RowsReader!(Math.Clamp(ids[i], 0, table.Rows - 1), embedded.Slice(i * table.Columns, table.Columns));
         }
     }
 

@@ -11,18 +11,26 @@ internal abstract class CopyLane : IDisposable
         => stream is CudaStream compute ? new CudaCopyLane(device, compute, window) : new InOrderLane(stream, window);
 
     /// <summary>Everything launched so far may read the half; what is launched later will not, until it is filled again.</summary>
-    public abstract void MarkComputed(int half);
+    public virtual void MarkComputed(int half)
+    {
+    }
 
     /// <summary>The copies that follow wait for the half's mark.</summary>
-    public abstract void CopyWaits(int half);
+    public virtual void CopyWaits(int half)
+    {
+    }
 
     public abstract void Copy(HostBlock block, long offset);
 
     /// <summary>The copies into the half are all made.</summary>
-    public abstract void MarkCopied(int half);
+    public virtual void MarkCopied(int half)
+    {
+    }
 
     /// <summary>The launches that follow wait for the half's copies.</summary>
-    public abstract void ComputeWaits(int half);
+    public virtual void ComputeWaits(int half)
+    {
+    }
 
     public virtual void Dispose()
     {
@@ -35,14 +43,6 @@ internal abstract class CopyLane : IDisposable
 /// </summary>
 internal sealed class InOrderLane(AcceleratorStream stream, GpuBlock window) : CopyLane
 {
-    public override void MarkComputed(int half)
-    {
-    }
-
-    public override void CopyWaits(int half)
-    {
-    }
-
     public override void Copy(HostBlock block, long offset)
     {
         if (stream is CLStream queue)
@@ -54,14 +54,6 @@ internal sealed class InOrderLane(AcceleratorStream stream, GpuBlock window) : C
             window.View<float>(offset, block.Values.Length).CopyFromCPU(stream, (ReadOnlySpan<float>)block.Values);
             stream.Synchronize();
         }
-    }
-
-    public override void MarkCopied(int half)
-    {
-    }
-
-    public override void ComputeWaits(int half)
-    {
     }
 }
 

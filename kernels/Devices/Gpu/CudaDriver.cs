@@ -6,8 +6,11 @@ namespace GroupViT.Kernels.Devices;
 /// <summary>What is asked of the CUDA driver beside ILGPU's imports, and which version of it a card needs.</summary>
 internal static unsafe class CudaDriver
 {
-    private static readonly Lazy<nint> Library = new(Load);
+    private static readonly Lazy<nint> Library = new(() => NativeLibrary.TryLoad(File, out nint library) ? library : 0);
     private static readonly Lazy<nint> WaitEvent = new(() => Find("cuStreamWaitEvent"));
+
+    /// <summary>The file that the driver installs.</summary>
+    public static string File => OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1";
 
     /// <summary>The newest CUDA version that the installed driver supports; null without a driver.</summary>
     public static Version? Installed()
@@ -50,7 +53,4 @@ internal static unsafe class CudaDriver
 
     /// <summary>A function of the driver by name; 0 where there is none.</summary>
     public static nint Find(string function) => Library.Value != 0 && NativeLibrary.TryGetExport(Library.Value, function, out nint address) ? address : 0;
-
-    private static nint Load()
-        => NativeLibrary.TryLoad(OperatingSystem.IsWindows() ? "nvcuda.dll" : "libcuda.so.1", out nint library) ? library : 0;
 }

@@ -34,7 +34,7 @@ internal readonly struct GpuInts(ArrayView<int> data, int offset, int batchStrid
 
 /// <summary>Turns a graph's names into device views while an operation is prepared, and its kernels into launchers.</summary>
 /// <remarks>Measuring, the views are empty and kernels are not compiled; needs are counted all the same.</remarks>
-internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IReadOnlyDictionary<Tensor, long> offsets)
+internal sealed class GpuBinding(GpuWorker worker, IReadOnlyDictionary<Tensor, long> offsets)
 {
     public GpuDevice Device => worker.Device;
 
@@ -52,7 +52,7 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
             throw new ArgumentException($"{view} holds integers, not floats");
         }
         ArrayView<float> data = view.Tensor.IsConstant
-            ? worker.Constant(constants, view.Tensor.Name, view.Tensor.Count, destination => view.Tensor.Reader!(destination), view.Tensor.IsPerSize)
+            ? worker.Constant(view.Tensor.Name, view.Tensor.Count, destination => view.Tensor.Reader!(destination), view.Tensor.IsPerSize)
             : worker.View<float>(view.Tensor, offsets);
         return new GpuFloats(data, view.Offset, view.BatchStride, view.RowStride);
     }
@@ -77,7 +77,7 @@ internal sealed class GpuBinding(GpuWorker worker, GpuConstants constants, IRead
 
     /// <summary>A constant in a packing of the operation's own; the key names both.</summary>
     public ArrayView<float> Pack(string key, long floats, ConstantReader fill)
-        => worker.Constant(constants, key, floats, fill);
+        => worker.Constant(key, floats, fill);
 
     /// <summary>A kernel that needs no group: one thread per index, in groups of the driver's choice.</summary>
     public GpuStep Step<TArguments>(Action<Index1D, TArguments> kernel, int threads, TArguments arguments)

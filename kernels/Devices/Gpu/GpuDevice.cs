@@ -78,13 +78,17 @@ internal sealed class GpuDevice : Device
         try
         {
             string name = $"{(kind == DeviceKind.Cuda ? "cuda" : "opencl")}:{index}";
+            Accelerator accelerator;
             if (kind == DeviceKind.Cuda)
             {
                 CudaDevice card = context.GetCudaDevice(index);
                 CudaDriver.Require(name, card.Architecture is { } compute ? compute.Major * 10 + compute.Minor : 0, CudaDriver.Installed());
+                accelerator = context.CreateCudaAccelerator(index, blockingWait ? CudaAcceleratorFlags.ScheduleBlockingSync : CudaAcceleratorFlags.ScheduleSpin);
             }
-            Accelerator accelerator = kind == DeviceKind.Cuda ? context.CreateCudaAccelerator(index, blockingWait ? CudaAcceleratorFlags.ScheduleBlockingSync : CudaAcceleratorFlags.ScheduleSpin)
-                : context.CreateCLAccelerator(index);
+            else
+            {
+                accelerator = context.CreateCLAccelerator(index);
+            }
             return new GpuDevice(context, accelerator, name, DeviceFacts.Of(accelerator));
         }
         catch

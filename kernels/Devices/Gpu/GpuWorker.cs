@@ -65,7 +65,7 @@ internal sealed class GpuWorker : Worker
 
     public override Step Prepare(Operation operation, IReadOnlyDictionary<Tensor, long> offsets)
     {
-        GpuBinding binding = new(this, constants, offsets);
+        GpuBinding binding = new(this, offsets);
         stepBytes = 0;
         Step step = streaming ? window!.Prepare(() => operation.PrepareGpu(binding)) : operation.PrepareGpu(binding);
         needs = needs with { LargestStep = Math.Max(needs.LargestStep, stepBytes) };
@@ -75,20 +75,20 @@ internal sealed class GpuWorker : Worker
     public override void CommitScratch() => streaming = false;
 
     /// <summary>Packed values on the device: kept there, or brought there before the operation that is being prepared runs.</summary>
-    public ArrayView<float> Constant(GpuConstants pool, string key, long floats, ConstantReader fill, bool perSize = false)
+    public ArrayView<float> Constant(string key, long floats, ConstantReader fill, bool perSize = false)
     {
         long bytes = GpuBlock.SizeOf(floats * sizeof(float));
         bool large = perSize || bytes >= WeightWindow.Least;
         if (Measuring)
         {
             stepBytes += large ? bytes : 0;
-            if (pool.Measure(key, floats) && !large)
+            if (constants.Measure(key, floats) && !large)
             {
                 needs = needs with { Resident = needs.Resident + bytes };
             }
             return default;
         }
-        return streaming && large ? window!.Place(pool.OnHost(key, floats, fill)) : pool.Get(key, floats, fill);
+        return streaming && large ? window!.Place(constants.OnHost(key, floats, fill)) : constants.Get(key, floats, fill);
     }
 
     public ArrayView<T> View<T>(Tensor tensor, IReadOnlyDictionary<Tensor, long> offsets)
