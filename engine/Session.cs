@@ -32,7 +32,7 @@ public sealed partial class Session : IDisposable
     {
         (this.model, this.options) = (model, options);
         plan = new SessionPlan(model, options);
-        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait));
+        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait, options.KernelCache));
         device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);
@@ -93,6 +93,9 @@ public sealed partial class Session : IDisposable
 
     /// <summary>Bytes of all arenas.</summary>
     public long ArenaBytes => plan.ArenaBytes * options.Workers;
+
+    /// <summary>Kernels brought to the device so far: from disk, and compiled.</summary>
+    internal (int FromDisk, int Compiled) KernelCounts => device.KernelCounts;
 
     /// <summary>Prepares for pictures of these sizes ahead of the first: kernels are compiled, weights packed.</summary>
     /// <param name="sizes">Pictures' widths and heights; none for a square of the model's segmentation short side.</param>

@@ -84,6 +84,13 @@ public sealed record SessionOptions
     /// </summary>
     public bool BlockingWait { get; init; } = true;
 
+    /// <summary>
+    /// The folder where GPU devices keep compiled kernels for later processes, or <c>off</c>. Default: the environment variable
+    /// GROUPVIT_KERNEL_CACHE, which takes the same, else <c>groupvit-native/kernels</c> in the user's cache folder. It is made for the user
+    /// alone, one that others may write to is not used, and a file that is damaged is made again.
+    /// </summary>
+    public string? KernelCache { get; init; }
+
     /// <summary>Where the session says what it does, once per thing; none by default.</summary>
     public ILogger? Logger { get; init; }
 

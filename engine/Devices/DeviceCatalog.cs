@@ -63,9 +63,9 @@ public static class DeviceCatalog
 
     /// <summary>Opens a device by name for a precision, and says how its waiting threads wait.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, it does not open, or it has no kernels for the precision.</exception>
-    internal static Device Open(string name, Precision precision, bool blockingWait = true)
+    internal static Device Open(string name, Precision precision, bool blockingWait = true, string? kernelCache = null)
     {
-        Device device = Open(name, blockingWait);
+        Device device = Open(name, blockingWait, kernelCache);
         if (!device.Supports(precision.WeightFormat()))
         {
             string opened = device.Name;
@@ -78,11 +78,11 @@ public static class DeviceCatalog
 
     /// <summary>Opens a device by name.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, or it does not open; what was found is listed.</exception>
-    internal static Device Open(string name, bool blockingWait = true)
+    internal static Device Open(string name, bool blockingWait = true, string? kernelCache = null)
     {
         if (name is "cpu" or "simulator")
         {
-            return Create(name, blockingWait);
+            return Create(name, blockingWait, kernelCache);
         }
         List<(string Name, bool Preferred)> names = Names();
         if (name == "auto")
@@ -95,7 +95,7 @@ public static class DeviceCatalog
         }
         try
         {
-            return Create(name, blockingWait);
+            return Create(name, blockingWait, kernelCache);
         }
         catch (Exception exception) when (exception is not (OutOfMemoryException or DeviceUnavailableException))
         {
@@ -118,12 +118,12 @@ public static class DeviceCatalog
     // CUDA devices come first in the list; an OpenCL processor (PoCL) is never preferred over our own code for it.
     private static string Default(List<(string Name, bool Preferred)> names) => names.First(found => found.Preferred).Name;
 
-    private static Device Create(string name, bool blockingWait = true) => name switch
+    private static Device Create(string name, bool blockingWait = true, string? kernelCache = null) => name switch
     {
         "cpu" => new CpuDevice(),
         "simulator" => GpuDevice.OpenSimulator(),
-        _ when name.StartsWith("cuda:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.Cuda, Index(name), blockingWait),
-        _ when name.StartsWith("opencl:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.OpenCL, Index(name)),
+        _ when name.StartsWith("cuda:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.Cuda, Index(name), blockingWait, kernelCache),
+        _ when name.StartsWith("opencl:", StringComparison.Ordinal) => GpuDevice.Open(DeviceKind.OpenCL, Index(name), kernelCache: kernelCache),
         _ => throw new DeviceUnavailableException(name, "no such kind of device"),
     };
 

@@ -45,6 +45,9 @@ internal abstract class Device : IDisposable
     /// <summary>Whether its workers can bring weights to the device while a program runs, instead of keeping them there.</summary>
     public virtual bool StreamsWeights => false;
 
+    /// <summary>Kernels that were brought to the device so far: taken from disk, and compiled. Both 0 where there is nothing to compile.</summary>
+    public virtual (int FromDisk, int Compiled) KernelCounts => default;
+
     /// <summary>Begins to compile what a model with that activation will need, in the background, where compiling takes the host's time.</summary>
     public virtual void CompileAhead(Activation activation)
     {

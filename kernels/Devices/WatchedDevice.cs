@@ -41,6 +41,8 @@ internal sealed class WatchedDevice(Device inner) : Device
 
     public override bool StreamsWeights => inner.StreamsWeights;
 
+    public override (int FromDisk, int Compiled) KernelCounts => inner.KernelCounts;
+
     public override ConstantPool CreateConstants(MemoryAccount account) => inner.CreateConstants(account);
 
     public override Worker CreateWorker(MemoryAccount? account, ConstantPool constants, int threads)

@@ -6,6 +6,8 @@ namespace GroupViT.Kernels.Devices;
 /// <summary>What is asked of the CUDA driver beside ILGPU's imports, and which version of it a card needs.</summary>
 internal static unsafe class CudaDriver
 {
+    private const string ModuleFile = "/proc/driver/nvidia/version";
+
     private static readonly Lazy<nint> Library = new(() => NativeLibrary.TryLoad(File, out nint library) ? library : 0);
     private static readonly Lazy<nint> WaitEvent = new(() => Find("cuStreamWaitEvent"));
 
@@ -21,6 +23,19 @@ internal static unsafe class CudaDriver
         }
         int version = 0;
         return ((delegate* unmanaged<int*, int>)function)(&version) == 0 && version > 0 ? new Version(version / 1000, version % 1000 / 10) : null;
+    }
+
+    /// <summary>The version of NVIDIA's kernel module, which is the driver's; "unknown" where the system does not tell.</summary>
+    public static string ModuleVersion()
+    {
+        try
+        {
+            return OperatingSystem.IsLinux() && System.IO.File.Exists(ModuleFile) ? System.IO.File.ReadLines(ModuleFile).First().Trim() : "unknown";
+        }
+        catch (Exception exception) when (exception is IOException or UnauthorizedAccessException or InvalidOperationException)
+        {
+            return "unknown";
+        }
     }
 
     /// <summary>

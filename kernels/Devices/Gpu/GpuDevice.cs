@@ -1,7 +1,5 @@
 using System.Reflection;
 using GroupViT.Native;
-using ILGPU.Backends.EntryPoints;
-using ILGPU.Backends;
 using ILGPU.Runtime.CPU;
 using ILGPU.Runtime.Cuda;
 using ILGPU.Runtime.OpenCL;
@@ -15,12 +13,14 @@ internal sealed class GpuDevice : Device
 {
     private readonly Context? context;
     private readonly Accelerator? accelerator;
+    private readonly KernelLoader? loader;
     private readonly Dictionary<MethodInfo, (Kernel Kernel, Delegate Launcher)> kernels = [];
     private readonly Lock gate = new();
 
-    private GpuDevice(Context? context, Accelerator? accelerator, string name, DeviceFacts facts)
+    private GpuDevice(Context? context, Accelerator? accelerator, string name, DeviceFacts facts, KernelCache? cache = null)
     {
         (this.context, this.accelerator) = (context, accelerator);
+        loader = accelerator is null ? null : KernelLoader.For(accelerator, cache);
         (Name, Kind, Facts) = (name, facts.Kind, facts);
         // ILGPU sets OpenCL arguments on a kernel object that all threads share; the simulator runs one kernel at a time anyway.
         LaunchGate = Kind == DeviceKind.Cuda ? null : new Lock();
@@ -72,7 +72,8 @@ internal sealed class GpuDevice : Device
     /// <param name="kind">CUDA or OpenCL.</param>
     /// <param name="index">Which.</param>
     /// <param name="blockingWait">On CUDA, whether a thread that waits for the device sleeps or spins; OpenCL leaves that to the driver.</param>
-    public static GpuDevice Open(DeviceKind kind, int index, bool blockingWait = true)
+    /// <param name="kernelCache">Where compiled kernels are kept, as <see cref="KernelCache.Open"/> takes it; null for the default.</param>
+    public static GpuDevice Open(DeviceKind kind, int index, bool blockingWait = true, string? kernelCache = null)
     {
         Context context = CreateContext(kind);
         try
@@ -89,7 +90,7 @@ internal sealed class GpuDevice : Device
             {
                 accelerator = context.CreateCLAccelerator(index);
             }
-            return new GpuDevice(context, accelerator, name, DeviceFacts.Of(accelerator));
+            return new GpuDevice(context, accelerator, name, DeviceFacts.Of(accelerator), KernelCache.Open(kernelCache));
         }
         catch
         {
@@ -131,22 +132,22 @@ internal sealed class GpuDevice : Device
     public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products
         => KernelChoice.All(Facts).Select(choice => (choice.Format, $"{KernelChoice.Describe(choice.Kernel)}; {KernelChoice.DescribeAttention(choice.Kernel)}", choice.Reason));
 
-    public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
-        => (Action<AcceleratorStream, Index1D, TArguments>)Load(method, () =>
+    public override (int FromDisk, int Compiled) KernelCounts
+    {
+        get
         {
-            CompiledKernel compiled = GpuKernel.Flat(method).Compile(Accelerator.GetBackend(), Kind);
-            Kernel kernel = Kind == DeviceKind.Simulator
-                ? Accelerator.LoadAutoGroupedKernel(compiled)
-                : Accelerator.LoadImplicitlyGroupedKernel(compiled, GpuKernel.FlatGroupSize);
-            return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
-        });
+            lock (gate)
+            {
+                return loader?.Counts ?? default;
+            }
+        }
+    }
+
+    public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
+        => (Action<AcceleratorStream, Index1D, TArguments>)Load(GpuKernel.Flat(method), static kernel => kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
 
     public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(MethodInfo method, int groupSize)
-        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(method, () =>
-        {
-            Kernel kernel = Accelerator.LoadKernel(new GpuKernel(method, groupSize).Compile(Accelerator.GetBackend(), Kind));
-            return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
-        });
+        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(new GpuKernel(method, groupSize), static kernel => kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
 
     public override void Dispose()
     {
@@ -163,21 +164,22 @@ internal sealed class GpuDevice : Device
     }
 
     // Kernels are compiled one at a time: ILGPU's context lock starves the thread pool otherwise.
-    private Delegate Load(MethodInfo method, Func<(Kernel Kernel, Delegate Launcher)> compile)
+    private Delegate Load(GpuKernel kernel, Func<Kernel, Delegate> launcher)
     {
         lock (gate)
         {
-            if (!kernels.TryGetValue(method, out (Kernel Kernel, Delegate Launcher) loaded))
+            if (!kernels.TryGetValue(kernel.Method, out (Kernel Kernel, Delegate Launcher) loaded))
             {
                 try
                 {
-                    loaded = compile();
+                    Kernel made = loader!.Load(kernel);
+                    loaded = (made, launcher(made));
                 }
                 catch (Exception exception) when (exception is not OutOfMemoryException)
                 {
-                    throw new KernelCompilationException(GpuKernel.NameOf(method), Name, exception);
+                    throw new KernelCompilationException(kernel.Name, Name, exception);
                 }
-                kernels.Add(method, loaded);
+                kernels.Add(kernel.Method, loaded);
             }
             return loaded.Launcher;
         }

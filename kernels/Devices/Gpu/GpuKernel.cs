@@ -19,13 +19,15 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
 
     public static GpuKernel Flat(MethodInfo method) => new(method, 0);
 
-    public CompiledKernel Compile(Backend backend, DeviceKind kind)
-        => GroupSize == 0
-            ? backend.Compile(
-                EntryPointDescription.FromImplicitlyGroupedKernel(Method),
-                kind == DeviceKind.Simulator ? default : new KernelSpecialization(FlatGroupSize, null), new AddressSpaceHook())
-            : backend.Compile(
-                EntryPointDescription.FromExplicitlyGroupedKernel(Method), new KernelSpecialization(GroupSize, null), new AddressSpaceHook());
+    /// <summary>What ILGPU needs to know of it to pass arguments.</summary>
+    public EntryPointDescription Entry => GroupSize == 0 ? EntryPointDescription.FromImplicitlyGroupedKernel(Method) : EntryPointDescription.FromExplicitlyGroupedKernel(Method);
+
+    public KernelSpecialization Specialization(DeviceKind kind)
+        => GroupSize > 0 ? new KernelSpecialization(GroupSize, null)
+        : kind == DeviceKind.Simulator ? default
+        : new KernelSpecialization(FlatGroupSize, null);
+
+    public CompiledKernel Compile(Backend backend, DeviceKind kind) => backend.Compile(Entry, Specialization(kind), new AddressSpaceHook());
 
     /// <summary>Folder and variant: MatMul.Kernel&lt;Quad, AlignedQuads, GpuGelu&gt;.</summary>
     public static string NameOf(MethodInfo method)

@@ -13,9 +13,25 @@ internal static class DevicesCommand
     {
         Option<bool> json = CommonOptions.Json();
         Option<bool> verbose = new("--verbose") { Description = "also the kernels that each device gets, why, and the facts of this machine" };
-        Command command = new("devices", "List the devices of this machine.") { json, verbose };
+        Option<bool> warmup = new("--warmup") { Description = "keep a model's kernels, compiled, for later processes; prints what a first and a later process take to their first mask" };
+        Option<bool> once = new("--once") { Description = "with --warmup: in this process, with the caches as they are" };
+        Option<string> model = CommonOptions.Model();
+        Option<string> device = CommonOptions.Device();
+        Option<Precision> precision = CommonOptions.Precision();
+        Command command = new("devices", "List the devices of this machine.") { json, verbose, warmup, once, model, device, precision };
         command.SetAction((parsed, cancellation) => ExitCodes.Run(
-            parsed, _ => Run(new Output(parsed, parsed.GetValue(json)), parsed.GetValue(verbose)), cancellation));
+            parsed,
+            token =>
+            {
+                Output output = new(parsed, parsed.GetValue(json));
+                if (!parsed.GetValue(warmup))
+                {
+                    return parsed.GetValue(once) ? throw new UsageException("--once is for --warmup") : Run(output, parsed.GetValue(verbose));
+                }
+                Warmup plan = new(parsed.GetValue(model)!, parsed.GetResult(device) is { Implicit: false } ? parsed.GetValue(device) : null, parsed.GetValue(precision));
+                return parsed.GetValue(once) ? plan.RunOnce(output, token) : plan.Run(output, token);
+            },
+            cancellation));
         return command;
     }
 
@@ -126,6 +142,8 @@ internal static class DevicesCommand
         yield return ("vector width", $"{(int)CpuDevice.Level} floats ({CpuDevice.Level}); Vector<T>: {Vector<float>.Count}");
         yield return ("threads", Environment.ProcessorCount.ToString(System.Globalization.CultureInfo.InvariantCulture));
         yield return ("CUDA driver", CudaDriver.Installed()?.ToString() ?? "none");
+        KernelCache? cache = KernelCache.Open(null);
+        yield return ("kernel cache", cache is null ? "off" : cache.Problem() ?? cache.Folder);
         yield return ("ILGPU", typeof(ILGPU.Context).Assembly.GetName().Version?.ToString(3) ?? "unknown");
         yield return ("runtime", RuntimeInformation.FrameworkDescription);
         yield return ("system", $"{RuntimeInformation.OSDescription}, {RuntimeInformation.RuntimeIdentifier}");
