@@ -162,6 +162,11 @@ public sealed partial class Session
             worker.Prepare(worker.Input, InputWay.Nvlabs, shape, 0, 1);
             double prepare = Milliseconds(start);
             start = Stopwatch.GetTimestamp();
+            if (worker.SegmentsAtOnce)
+            {
+                worker.Segment(shape, width, bank, rules, mask, worker.Counts.AsSpan(0, bank.Labels.Count), worker.Sums.AsSpan(0, bank.Labels.Count), cancellation);
+                return new SegmentationTimings(prepare, Milliseconds(start), 0);
+            }
             worker.Encode(shape, 1, cancellation);
             double encode = Milliseconds(start);
             start = Stopwatch.GetTimestamp();
@@ -331,6 +336,10 @@ public sealed partial class Session
         worker.Prepare(picture.Image, way, shape, 0, 1);
         double prepare = Milliseconds(start);
         start = Stopwatch.GetTimestamp();
+        if (worker.SegmentsAtOnce)
+        {
+            return SegmentAtOnce(worker, picture, shape, bank, rules, prepare, cancellation);
+        }
         using (Activity? activity = Telemetry.Source.StartActivity("encode"))
         {
             worker.Encode(shape, 1, cancellation);
@@ -341,6 +350,19 @@ public sealed partial class Session
         return Label(worker, worker.EmbeddingOf(0), worker.GroupEmbeddingsOf(0), worker.MapsOf(shape, 0), shape, (picture.Width, picture.Height), bank, rules, timings, cancellation);
     }
 
+    // Encoding and labelling are one wait, and one time.
+    private static SegmentationResult SegmentAtOnce(
+        SessionWorker worker, Picture picture, InputShape shape, LabelBank bank, SegmentationOptions rules, double prepare, CancellationToken cancellation)
+    {
+        long start = Stopwatch.GetTimestamp();
+        using Activity? activity = Telemetry.Source.StartActivity("segment");
+        (ushort[] mask, long[] counts, double[] sums) = Blank((picture.Width, picture.Height), bank);
+        worker.Segment(shape, picture.Width, bank, rules, mask, counts, sums, cancellation);
+        double encode = Milliseconds(start);
+        Telemetry.EncodeMilliseconds.Record(encode);
+        return Result(worker, (picture.Width, picture.Height), bank, new SegmentationTimings(prepare, encode, 0), mask, counts, sums);
+    }
+
     private static SegmentationResult Label(
         SessionWorker worker, ReadOnlySpan<float> embedding, ReadOnlySpan<float> groups, ReadOnlySpan<float> maps, InputShape shape, (int Width, int Height) picture,
         LabelBank bank, SegmentationOptions rules, SegmentationTimings timings, CancellationToken cancellation)
@@ -349,7 +371,7 @@ public sealed partial class Session
         using Activity? activity = Telemetry.Source.StartActivity("label");
         (ushort[] mask, long[] counts, double[] sums) = Blank(picture, bank);
         worker.Label(embedding, groups, maps, shape, picture.Width, bank, rules, mask, counts, sums, cancellation);
-        return Result(worker, picture, bank, timings, start, mask, counts, sums);
+        return Result(worker, picture, bank, timings with { Label = Labelled(start) }, mask, counts, sums);
     }
 
     private static SegmentationResult LabelWindows(SessionWorker worker, ImageEncoding encoding, LabelBank bank, SegmentationOptions rules, SegmentationTimings timings, CancellationToken cancellation)
@@ -359,14 +381,14 @@ public sealed partial class Session
         (int Width, int Height) picture = (encoding.PictureWidth, encoding.PictureHeight);
         (ushort[] mask, long[] counts, double[] sums) = Blank(picture, bank);
         worker.LabelWindows(encoding.Windows, (encoding.InputWidth, encoding.InputHeight), picture, bank, rules, mask, counts, sums, cancellation);
-        return Result(worker, picture, bank, timings, start, mask, counts, sums);
+        return Result(worker, picture, bank, timings with { Label = Labelled(start) }, mask, counts, sums);
     }
 
     private static (ushort[] Mask, long[] Counts, double[] Sums) Blank((int Width, int Height) picture, LabelBank bank)
         => (GC.AllocateUninitializedArray<ushort>(picture.Width * picture.Height), new long[bank.Labels.Count], new double[bank.Labels.Count]);
 
     private static SegmentationResult Result(
-        SessionWorker worker, (int Width, int Height) picture, LabelBank bank, SegmentationTimings timings, long start, ushort[] mask, long[] counts, double[] sums)
+        SessionWorker worker, (int Width, int Height) picture, LabelBank bank, SegmentationTimings timings, ushort[] mask, long[] counts, double[] sums)
     {
         long all = counts.Sum();
         LabelShare[] labels = new LabelShare[counts.Length];
@@ -374,9 +396,14 @@ public sealed partial class Session
         {
             labels[i] = new LabelShare(i, bank.Labels[i], counts[i], (double)counts[i] / all, counts[i] == 0 ? null : sums[i] / counts[i]);
         }
+        return new SegmentationResult(picture.Width, picture.Height, mask, labels, timings, worker.EffectiveThreshold);
+    }
+
+    private static double Labelled(long start)
+    {
         double milliseconds = Milliseconds(start);
         Telemetry.LabelMilliseconds.Record(milliseconds);
-        return new SegmentationResult(picture.Width, picture.Height, mask, labels, timings with { Label = milliseconds }, worker.EffectiveThreshold);
+        return milliseconds;
     }
 
     // Before the network runs: the worker's tables are made for so many labels.

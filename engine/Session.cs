@@ -58,7 +58,7 @@ public sealed partial class Session : IDisposable
             throw;
         }
         available = new SemaphoreSlim(options.Workers);
-        options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes);
+        options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes(device));
     }
 
     /// <summary>
@@ -92,7 +92,7 @@ public sealed partial class Session : IDisposable
     public long WeightBytes => constants.Bytes;
 
     /// <summary>Bytes of all arenas.</summary>
-    public long ArenaBytes => plan.ArenaBytes * options.Workers;
+    public long ArenaBytes => plan.ArenaBytes(device) * options.Workers;
 
     /// <summary>Kernels brought to the device so far: from disk, and compiled.</summary>
     internal (int FromDisk, int Compiled) KernelCounts => device.KernelCounts;

@@ -15,8 +15,17 @@ internal sealed class SessionPlan
     /// <summary>Pixels labelled at once: 1 MiB of labels and as much of scores, whatever the picture's size.</summary>
     public const int BandPixels = 1 << 18;
 
+    // The kinds that differ in their operations, with the most that each may hold: background is a column more.
+    private static readonly LabelKind Hard = new(Soft: false, Logits: false, Background: true);
+    private static readonly LabelKind Mixed = new(Soft: true, Logits: false, Background: true);
+    private static readonly LabelKind Soft = new(Soft: true, Logits: true, Background: false);
+
+    // A picture of 1024 x 512; what is larger goes in parts.
+    private const long MostStaging = 6 << 20;
+
     private readonly GroupVitModel model;
     private readonly SessionOptions options;
+    private readonly Lazy<Dictionary<LabelKind, MemoryPlan?>> segments;
 
     public SessionPlan(GroupVitModel model, SessionOptions options)
     {
@@ -33,14 +42,14 @@ internal sealed class SessionPlan
         Image = MemoryPlan.For(ImageGraph(options.MaxBatch, height, width).Graph);
         // Tokens' embeddings in place of their ids take no more than the largest activations: one arena serves either.
         Text = MemoryPlan.For(TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings, gathersOnHost: true).Graph);
-        int groups = model.Config.Vision.NumOutputGroups[^2];
-        HardLabels = MemoryPlan.For(new LabelGraph(groups, GridHeight, GridWidth, (GridHeight + 1) * patch, (GridWidth + 1) * patch, options.MaxLabels, soft: false, logits: false).Graph);
-        (int softPatches, int softPixels) = SoftSize();
-        // Only the counts matter; sides have a limit of their own.
-        int softRows = (int)Math.Ceiling(Math.Sqrt(softPixels));
-        int gridRows = (int)Math.Ceiling(Math.Sqrt(softPatches));
-        SoftLabels = softPixels == 0 ? null : MemoryPlan.For(new LabelGraph(groups, gridRows, gridRows, softRows, softRows, options.MaxLabels, soft: true, logits: true).Graph);
-        ArenaBytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
+        HardLabels = MemoryPlan.For(LargestLabels(Hard, null));
+        SoftLabels = LargestSoft == 0 ? null : MemoryPlan.For(LargestLabels(Soft, null));
+        segments = new(() => new Dictionary<LabelKind, MemoryPlan?>
+        {
+            [Hard] = MemoryPlan.For(LargestLabels(Hard, ImageGraph(1, height, width))),
+            [Mixed] = MemoryPlan.For(LargestLabels(Mixed, ImageGraph(1, height, width))),
+            [Soft] = LargestSoft == 0 ? null : MemoryPlan.For(LargestLabels(Soft, ImageGraph(1, height, width))),
+        });
     }
 
     /// <summary>How the layers' weights are kept.</summary>
@@ -58,8 +67,6 @@ internal sealed class SessionPlan
     /// <summary>Threads of one worker.</summary>
     public int Threads { get; }
 
-    public long ArenaBytes { get; }
-
     public MemoryPlan Image { get; }
 
     public MemoryPlan Text { get; }
@@ -67,6 +74,34 @@ internal sealed class SessionPlan
     public MemoryPlan HardLabels { get; }
 
     public MemoryPlan? SoftLabels { get; }
+
+    /// <summary>Host memory of one worker that copies pass through: the input with its labels' embeddings, or a band of labels and scores.</summary>
+    public long StagingBytes
+    {
+        get
+        {
+            long input = sizeof(float) * ((long)options.MaxBatch * model.Config.Vision.NumChannels * MaxPixels + (long)options.MaxLabels * model.Config.ProjectionDim);
+            return Math.Clamp(input, 2L * sizeof(float) * BandPixels + (1 << 16), MostStaging);
+        }
+    }
+
+    private int LargestSoft => SoftSize().Pixels;
+
+    /// <summary>Whether pictures are encoded and labelled by one program: where a round trip to the host would cost a wait, and weights are at hand.</summary>
+    public static bool SegmentsAtOnce(Device device, WeightPlacement placement) => device.Kind != DeviceKind.Cpu && !placement.StreamsImage;
+
+    /// <summary>One worker's arena.</summary>
+    public long ArenaBytes(Device device)
+    {
+        long bytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
+        return device.Kind == DeviceKind.Cpu ? bytes : Math.Max(bytes, segments.Value.Values.Max(plan => plan?.Bytes ?? 0));
+    }
+
+    /// <summary>The plan of the largest program that encodes and labels by such rules, whose places a smaller one may take.</summary>
+    public MemoryPlan? Segment(LabelKind kind) => segments.Value[kind.Soft && kind.Logits ? Soft : kind.Soft ? Mixed : Hard];
+
+    /// <summary>The plan of the largest program that labels by such rules.</summary>
+    public MemoryPlan? Label(LabelKind kind) => kind.Soft && kind.Logits ? SoftLabels : HardLabels;
 
     public static MemoryEstimate Estimate(GroupVitModel model, SessionOptions options)
     {
@@ -85,6 +120,24 @@ internal sealed class SessionPlan
     {
         Graph graph = new();
         return (graph, new TextEncoder(model.Weights, Format) { GathersOnHost = gathersOnHost }.Describe(graph, batch, length));
+    }
+
+    private Graph LargestLabels(LabelKind kind, (Graph Graph, ImageFeatures Features)? after)
+    {
+        int patch = model.Config.Vision.PatchSize;
+        (int Height, int Width) grid = (GridHeight, GridWidth);
+        (int Height, int Width) input = ((GridHeight + 1) * patch, (GridWidth + 1) * patch);
+        if (kind == Soft)
+        {
+            // Only the counts matter; sides have a limit of their own.
+            (int patches, int pixels) = SoftSize();
+            int rows = (int)Math.Ceiling(Math.Sqrt(pixels));
+            int gridRows = (int)Math.Ceiling(Math.Sqrt(patches));
+            (grid, input) = after is null ? ((gridRows, gridRows), (rows, rows)) : (grid, (rows, rows));
+        }
+        return after is { } encoder
+            ? new LabelGraph(encoder.Graph, encoder.Features, grid, input, options.MaxLabels, kind).Graph
+            : new LabelGraph(model.Config.ProjectionDim, model.Config.Vision.NumOutputGroups[^2], grid, input, options.MaxLabels, kind).Graph;
     }
 
     // The largest inputs of preset transformers that fit: the model's own square, and what its processor makes of a picture.
@@ -155,14 +208,13 @@ internal sealed class SessionPlan
         {
             Measure(worker, ImageGraph(batch, GridHeight * patch, GridWidth * patch).Graph);
         }
-        int groups = model.Config.Vision.NumOutputGroups[^2];
-        Measure(worker, new LabelGraph(groups, GridHeight, GridWidth, GridHeight * patch, GridWidth * patch, options.MaxLabels, soft: false, logits: false).Graph);
+        Measure(worker, LargestLabels(Hard, null));
         long imageWeights = constants.Bytes;
         WeightNeeds image = worker.StreamedNeeds;
         Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings, device.StreamsWeights).Graph);
         WeightNeeds both = worker.StreamedNeeds;
         MemoryEstimate all = new(
-            imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes), options.Workers * worker.ScratchBytes);
+            imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes(device)), options.Workers * worker.ScratchBytes);
         return (all, image, both with { Resident = both.Resident - image.Resident });
     }
 
@@ -187,84 +239,4 @@ internal sealed record WeightPlacement(StreamedWeights Streamed, long HalfBytes)
 
     /// <summary>Whether tokens' embeddings are gathered on the host.</summary>
     public bool GathersTokens { get; init; }
-}
-
-/// <summary>From maps at patch resolution and a table of scores to labels, a band of a picture at a time (spec F.1, F.2).</summary>
-internal sealed class LabelGraph
-{
-    /// <param name="groups">Final groups.</param>
-    /// <param name="gridHeight">Rows of patches.</param>
-    /// <param name="gridWidth">Patches in a row.</param>
-    /// <param name="height">Rows of the network's input.</param>
-    /// <param name="width">Pixels in a row of it.</param>
-    /// <param name="labels">Columns of the table.</param>
-    /// <param name="soft">Whether groups are mixed, or each pixel belongs to one.</param>
-    /// <param name="logits">Whether the table holds logits (preset transformers), whose softmax is a pixel's score.</param>
-    public LabelGraph(int groups, int gridHeight, int gridWidth, int height, int width, int labels, bool soft, bool logits)
-    {
-        Graph = new Graph();
-        Maps = Graph.Input(Tensor.Float("maps", 1, groups, gridHeight * gridWidth));
-        Table = Graph.Input(Tensor.Float("table", 1, groups, labels));
-        Geometry = Graph.Input(Tensor.Int("geometry", 1, 1, 4));
-        Labels = Tensor.Int("labels", 1, 1, SessionPlan.BandPixels);
-        Scores = Tensor.Float("scores", 1, 1, SessionPlan.BandPixels);
-        PixelLabels labelling = new(Table, Geometry, Labels, Scores, height, width) { SoftmaxScore = logits };
-        if (soft && !logits)
-        {
-            Graph.Add(labelling with { Maps = Maps, Height = gridHeight, Width = gridWidth });
-            Graph.Output("maps", Maps);
-        }
-        else if (soft)
-        {
-            Tensor resampled = Tensor.Float("resampled maps", 1, groups, height * width);
-            Graph.Add(new ResampleBilinear(Maps, resampled, gridHeight, gridWidth, height, width));
-            Graph.Add(labelling with { Maps = resampled });
-            Graph.Output("resampled maps", resampled);
-        }
-        else
-        {
-            Tensor pixelGroups = Tensor.Int("pixel groups", 1, 1, height * width);
-            Graph.Add(new PixelGroups(Maps, pixelGroups, gridHeight, gridWidth, height, width));
-            Graph.Add(labelling with { Groups = pixelGroups });
-            Graph.Output("pixel groups", pixelGroups);
-        }
-        Graph.Output("labels", Labels);
-        Graph.Output("scores", Scores);
-        // Bands follow one another in the same arena: what the second step reads must survive each run.
-        Graph.Output("table", Table);
-    }
-
-    public Graph Graph { get; }
-
-    public Tensor Maps { get; }
-
-    /// <summary>Steps before it are the same for all bands of a picture.</summary>
-    public int FirstOfBand => Graph.Operations.Count - 1;
-
-    public Tensor Table { get; }
-
-    public Tensor Geometry { get; }
-
-    public Tensor Labels { get; }
-
-    public Tensor Scores { get; }
-}
-
-/// <summary>From maps at patch resolution to the group of every pixel (spec F.1 steps 2 and 3): a window's part of mode Slide.</summary>
-internal sealed class GroupGraph
-{
-    public GroupGraph(int groups, int gridHeight, int gridWidth, int height, int width)
-    {
-        Graph = new Graph();
-        Maps = Graph.Input(Tensor.Float("maps", 1, groups, gridHeight * gridWidth));
-        PixelGroups = Tensor.Int("pixel groups", 1, 1, height * width);
-        Graph.Add(new PixelGroups(Maps, PixelGroups, gridHeight, gridWidth, height, width));
-        Graph.Output("pixel groups", PixelGroups);
-    }
-
-    public Graph Graph { get; }
-
-    public Tensor Maps { get; }
-
-    public Tensor PixelGroups { get; }
 }

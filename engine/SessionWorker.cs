@@ -26,6 +26,8 @@ internal sealed partial class SessionWorker : IDisposable
     private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
     private readonly float[] bandScores = new float[SessionPlan.BandPixels];
     private readonly int[] geometry = new int[4];
+    private readonly float[] ruleValues = new float[LabelScores.RuleCount];
+    private readonly float[] verdict;
     private readonly double temperature;
     private readonly float[] tokens;
     private readonly WeightPlacement placement;
@@ -34,15 +36,17 @@ internal sealed partial class SessionWorker : IDisposable
     public SessionWorker(GroupVitModel model, SessionPlan plan, SessionOptions options, Device device, MemoryAccount account, ConstantPool constants, PositionTables positions, long scratchBytes, WeightPlacement placement)
     {
         (this.model, this.plan, this.options, this.positions, this.placement) = (model, plan, options, positions, placement);
+        SegmentsAtOnce = SessionPlan.SegmentsAtOnce(device, placement);
         tokens = placement.GathersTokens ? new float[SessionPlan.TextBatch * model.Config.Text.MaxPositionEmbeddings * model.Config.Text.HiddenSize] : [];
         worker = device.CreateWorker(account, constants, plan.Threads);
         try
         {
-            worker.AllocateArena(plan.ArenaBytes);
+            worker.AllocateArena(plan.ArenaBytes(device));
             if (placement.HalfBytes > 0)
             {
                 worker.AllocateWindow(placement.HalfBytes);
             }
+            worker.AllocateStaging(plan.StagingBytes);
             // At once, so that the session's memory does not depend on which worker has seen what.
             worker.AllocateScratch(scratchBytes);
         }
@@ -54,6 +58,7 @@ internal sealed partial class SessionWorker : IDisposable
         VisionConfig vision = model.Config.Vision;
         int groups = vision.NumOutputGroups[^2];
         table = new ScoreTable(groups, options.MaxLabels);
+        verdict = new float[LabelScores.BestAt + groups];
         preparation = new InputPreparation(model);
         Embedding = new float[options.MaxBatch * model.Config.ProjectionDim];
         GroupEmbeddings = new float[options.MaxBatch * groups * model.Config.ProjectionDim];
@@ -65,6 +70,9 @@ internal sealed partial class SessionWorker : IDisposable
     }
 
     public int GroupCount { get; }
+
+    /// <summary>Whether <see cref="Segment"/> is the way to labels, instead of <see cref="Encode"/> and <see cref="Label"/>.</summary>
+    public bool SegmentsAtOnce { get; }
 
     /// <summary>Results of the last <see cref="Encode"/>, a picture's after another's.</summary>
     public float[] Embedding { get; }
@@ -141,19 +149,24 @@ internal sealed partial class SessionWorker : IDisposable
     {
         Prepared prepared = ImageProgram(shape, batch);
         ImageFeatures features = prepared.Image!;
-        (int gridWidth, int gridHeight) = Grid(shape);
         prepared.Program.Upload<float>(features.Pixels, pixels.AsSpan(0, features.Pixels.Count));
         prepared.Program.Run(cancellation: cancellation);
-        prepared.Program.Download(features.Embedding, Embedding.AsSpan(0, features.Embedding.Count));
-        prepared.Program.Download(features.GroupEmbeddings, GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count));
-        prepared.Program.Download(features.Maps, Maps.AsSpan(0, batch * GroupCount * gridWidth * gridHeight));
+        DownloadFeatures(prepared.Program, features);
         if (features.StageMaps.Count > 0)
         {
             DownloadStages(prepared.Program, features);
         }
-        CheckFinite(Embedding.AsSpan(0, features.Embedding.Count), "image embedding");
-        CheckFinite(GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count), "group embeddings");
-        CheckFinite(Maps.AsSpan(0, features.Maps.Count), "group maps");
+    }
+
+    private void DownloadFeatures(Program program, ImageFeatures features)
+    {
+        Span<float> embedding = Embedding.AsSpan(0, features.Embedding.Count);
+        Span<float> groups = GroupEmbeddings.AsSpan(0, features.GroupEmbeddings.Count);
+        Span<float> maps = Maps.AsSpan(0, features.Maps.Count);
+        program.Download(features.Embedding, embedding, features.GroupEmbeddings, groups, features.Maps, maps);
+        CheckFinite(embedding, "image embedding");
+        CheckFinite(groups, "group embeddings");
+        CheckFinite(maps, "group maps");
     }
 
     public ReadOnlySpan<float> EmbeddingOf(int index) => Embedding.AsSpan(index * model.Config.ProjectionDim, model.Config.ProjectionDim);
@@ -191,29 +204,45 @@ internal sealed partial class SessionWorker : IDisposable
         CheckFinite(projected, "text embedding");
     }
 
-    /// <summary>Labels every pixel of the region; the mask is the whole picture's and is set outside the region as well.</summary>
+    /// <summary>
+    /// Encodes the one picture that was prepared and labels every pixel of its region, by one program: nothing comes back to the host in
+    /// between. The mask is the whole picture's and is set outside the region as well.
+    /// </summary>
+    public void Segment(
+        InputShape shape, int pictureWidth, LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
+    {
+        Prepared prepared = SegmentProgram(shape, bank.Count, LabelKind.Of(rules, bank));
+        prepared.Program.Upload<float>(prepared.Image!.Pixels, pixels.AsSpan(0, prepared.Image.Pixels.Count));
+        Bands(prepared, shape, pictureWidth, bank, rules, mask, counts, sums, cancellation);
+    }
+
+    /// <summary>Labels every pixel of an encoding's region; the mask is the whole picture's and is set outside the region as well.</summary>
     public void Label(
         ReadOnlySpan<float> embedding, ReadOnlySpan<float> groupEmbeddings, ReadOnlySpan<float> maps, InputShape shape, int pictureWidth,
         LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
     {
-        bool logits = rules.Preset == SegmentationPreset.Transformers;
-        int labels = bank.Labels.Count;
         // An encoding may come from a session with a larger maximum.
         (int gridWidth, int gridHeight) = Grid(shape);
         CheckSize(shape, gridWidth, gridHeight, 1);
-        EffectiveThreshold = double.NaN;
-        if (logits)
-        {
-            table.MakeTransformers(groupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature));
-        }
-        else
-        {
-            EffectiveThreshold = table.MakeNvlabs(embedding, groupEmbeddings, bank, Temperature(rules.Preset, rules.Temperature), rules);
-        }
-        Prepared prepared = LabelProgram(shape, labels, rules.IsSoft, logits);
+        Prepared prepared = LabelProgram(shape, bank.Count, LabelKind.Of(rules, bank));
         LabelGraph graph = prepared.Labels!;
+        prepared.Program.Upload(graph.Embedding, embedding);
+        prepared.Program.Upload(graph.GroupEmbeddings, groupEmbeddings);
         prepared.Program.Upload(graph.Maps, maps);
-        prepared.Program.Upload(graph.Table, table.Values(labels));
+        Bands(prepared, shape, pictureWidth, bank, rules, mask, counts, sums, cancellation);
+    }
+
+    // The first band's run makes everything that the bands share.
+    private void Bands(
+        Prepared prepared, InputShape shape, int pictureWidth, LabelBank bank, SegmentationOptions rules, Span<ushort> mask, Span<long> counts, Span<double> sums, CancellationToken cancellation)
+    {
+        LabelGraph graph = prepared.Labels!;
+        double scale = Temperature(rules.Preset, rules.Temperature);
+        (ruleValues[0], ruleValues[1]) = Halves(scale);
+        (ruleValues[2], ruleValues[3]) = Halves(rules.BackgroundThreshold);
+        ruleValues[4] = Math.Min(rules.TopClasses, bank.Count);
+        prepared.Program.Upload<float>(graph.Words, bank.Embeddings);
+        prepared.Program.Upload<float>(graph.Rules, ruleValues);
         PictureRegion region = shape.Region;
         mask.Fill(SegmentationResult.Unlabelled);
         counts.Clear();
@@ -230,8 +259,11 @@ internal sealed partial class SessionWorker : IDisposable
             prepared.Program.Run(row == 0 ? 0 : graph.FirstOfBand, cancellation);
             Span<int> bandLabel = bandLabels.AsSpan(0, rows * region.Width);
             Span<float> bandScore = bandScores.AsSpan(0, rows * region.Width);
-            prepared.Program.Download(graph.Labels, bandLabel);
-            prepared.Program.Download(graph.Scores, bandScore);
+            prepared.Program.Download<int, float, float>(graph.Labels, bandLabel, graph.Scores, bandScore, graph.Verdict, verdict);
+            if (row == 0 && verdict[LabelScores.FiniteAt] == 0)
+            {
+                RefuseScores(prepared, scale);
+            }
             for (int r = 0; r < rows; r++)
             {
                 Count(
@@ -239,6 +271,19 @@ internal sealed partial class SessionWorker : IDisposable
                     mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width), counts, sums);
             }
         }
+        EffectiveThreshold = bank.HasBackground ? Math.Min(rules.BackgroundThreshold, (double)verdict[0] + verdict[1]) : double.NaN;
+
+        static (float High, float Low) Halves(double value) => ((float)value, (float)(value - (float)value));
+    }
+
+    // The features say which value it was, if it was one of theirs.
+    private void RefuseScores(Prepared prepared, double scale)
+    {
+        if (prepared.Image is { } features)
+        {
+            DownloadFeatures(prepared.Program, features);
+        }
+        throw new NumericalException($"the labels' scores are not finite numbers at a temperature of {scale}");
     }
 
     // Labels come in runs, which are found and written by vectors.
@@ -292,15 +337,36 @@ internal sealed partial class SessionWorker : IDisposable
     }
 
     private Prepared CreateImage(int gridWidth, int gridHeight, int batch)
+        => WithPositions(gridWidth, gridHeight, used =>
+        {
+            int patch = model.Config.Vision.PatchSize;
+            (Graph graph, ImageFeatures features) = plan.ImageGraph(batch, gridHeight * patch, gridWidth * patch);
+            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Image), placement.StreamsImage)) { Image = features, Positions = used };
+        });
+
+    private Prepared SegmentProgram(InputShape shape, int labels, LabelKind kind)
+    {
+        (int gridWidth, int gridHeight) = Grid(shape);
+        CheckSize(shape, gridWidth, gridHeight, 1);
+        ProgramKey key = new(ProgramKind.Segment, shape.Height, shape.Width, labels, kind);
+        return Find(key) ?? Add(key, WithPositions(gridWidth, gridHeight, used =>
+        {
+            int patch = model.Config.Vision.PatchSize;
+            (Graph graph, ImageFeatures features) = plan.ImageGraph(1, gridHeight * patch, gridWidth * patch);
+            LabelGraph labelling = new(graph, features, (gridHeight, gridWidth), (shape.Height, shape.Width), labels, kind);
+            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Segment(kind)))) { Image = features, Labels = labelling, Positions = used };
+        }));
+    }
+
+    // A program that reads a table of positions holds it as long as it is kept.
+    private Prepared WithPositions(int gridWidth, int gridHeight, Func<Tensor, Prepared> make)
     {
         MakeRoom();
-        int patch = model.Config.Vision.PatchSize;
-        (Graph graph, ImageFeatures features) = plan.ImageGraph(batch, gridHeight * patch, gridWidth * patch);
         Tensor used = model.Weights.Positions(gridHeight, gridWidth);
         positions.Use(used);
         try
         {
-            return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Image), placement.StreamsImage)) { Image = features, Positions = used };
+            return make(used);
         }
         catch
         {
@@ -316,25 +382,18 @@ internal sealed partial class SessionWorker : IDisposable
         return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Text), placement.StreamsText)) { Text = features };
     }
 
-    private Prepared CreateLabels(InputShape shape, int labels, bool soft, bool logits)
+    private Prepared LabelProgram(InputShape shape, int labels, LabelKind kind)
+    {
+        ProgramKey key = new(ProgramKind.Labels, shape.Height, shape.Width, labels, kind);
+        return Find(key) ?? Add(key, CreateLabels(shape, labels, kind));
+    }
+
+    private Prepared CreateLabels(InputShape shape, int labels, LabelKind kind)
     {
         MakeRoom();
         (int gridWidth, int gridHeight) = Grid(shape);
-        LabelGraph graph = new(GroupCount, gridHeight, gridWidth, shape.Height, shape.Width, labels, soft, logits);
-        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, logits ? plan.SoftLabels : plan.HardLabels))) { Labels = graph };
-    }
-
-    private Prepared LabelProgram(InputShape shape, int labels, bool soft, bool logits)
-    {
-        ProgramKind kind = (soft, logits) switch
-        {
-            (false, false) => ProgramKind.HardLabels,
-            (true, false) => ProgramKind.MixedLabels,
-            (false, true) => ProgramKind.HardLogits,
-            _ => ProgramKind.SoftLogits,
-        };
-        ProgramKey key = new(kind, shape.Height, shape.Width, labels);
-        return Find(key) ?? Add(key, CreateLabels(shape, labels, soft, logits));
+        LabelGraph graph = new(model.Config.ProjectionDim, GroupCount, (gridHeight, gridWidth), (shape.Height, shape.Width), labels, kind);
+        return new Prepared(Make(graph.Graph, MemoryPlan.For(graph.Graph, plan.Label(kind)))) { Labels = graph };
     }
 
     private void CheckSize(InputShape shape, int gridWidth, int gridHeight, int batch)
@@ -426,14 +485,12 @@ internal sealed partial class SessionWorker : IDisposable
     {
         Image,
         Text,
-        HardLabels,
-        MixedLabels,
-        HardLogits,
-        SoftLogits,
+        Labels,
+        Segment,
         Groups,
     }
 
-    private readonly record struct ProgramKey(ProgramKind Kind, int First, int Second, int Third);
+    private readonly record struct ProgramKey(ProgramKind Kind, int First, int Second, int Third, LabelKind Labels = default);
 
     private sealed record Prepared(Program Program)
     {

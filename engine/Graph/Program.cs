@@ -108,6 +108,20 @@ internal sealed class Program : IDisposable
         worker.Download(plan.Offsets[tensor], values);
     }
 
+    /// <summary>Copies the first values of three tensors; waits for the run once.</summary>
+    public void Download<T1, T2, T3>(Tensor first, Span<T1> firstValues, Tensor second, Span<T2> secondValues, Tensor third, Span<T3> thirdValues)
+        where T1 : unmanaged
+        where T2 : unmanaged
+        where T3 : unmanaged
+    {
+        worker.Fetch<T1>(plan.Offsets[first], firstValues.Length, 0);
+        worker.Fetch<T2>(plan.Offsets[second], secondValues.Length, 1);
+        worker.Fetch<T3>(plan.Offsets[third], thirdValues.Length, 2);
+        worker.Collect(0, plan.Offsets[first], firstValues);
+        worker.Collect(1, plan.Offsets[second], secondValues);
+        worker.Collect(2, plan.Offsets[third], thirdValues);
+    }
+
     /// <summary>Frees what was recorded; the worker is idle.</summary>
     public void Dispose()
     {

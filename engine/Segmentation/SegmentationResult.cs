@@ -13,8 +13,8 @@ public sealed record LabelShare(int Id, string Label, long Pixels, double Share,
 
 /// <summary>Where the time of a segmentation went, in milliseconds.</summary>
 /// <param name="Prepare">Resizing and normalising.</param>
-/// <param name="Encode">The network.</param>
-/// <param name="Label">From groups to labels.</param>
+/// <param name="Encode">The network; on GPUs, where one program goes from pixels to labels, that program.</param>
+/// <param name="Label">From groups to labels; 0 where that is part of <paramref name="Encode"/>.</param>
 public readonly record struct SegmentationTimings(double Prepare, double Encode, double Label);
 
 /// <summary>A label for every pixel of a picture.</summary>

@@ -116,12 +116,34 @@ internal abstract class Worker : IDisposable
     /// <summary>The bytes that <see cref="AllocateArena"/> asks for, after rounding.</summary>
     public abstract long ArenaSize(long bytes);
 
+    /// <summary>
+    /// Sets aside host memory through which copies pass that the caller does not wait for; once. More than it holds is copied as before, with a
+    /// wait. Where copies need no such thing, nothing.
+    /// </summary>
+    public virtual void AllocateStaging(long bytes)
+    {
+    }
+
+    /// <summary>Copies before what is started later; the values may change as soon as it returns.</summary>
     public abstract void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
         where T : unmanaged;
 
     /// <summary>Waits for everything before it, then copies.</summary>
     public abstract void Download<T>(long arenaOffset, Span<T> values)
         where T : unmanaged;
+
+    /// <summary>Starts a copy to the host of values that <see cref="Collect"/> brings to the caller: several of them are waited for once.</summary>
+    /// <param name="arenaOffset">From where.</param>
+    /// <param name="count">How many.</param>
+    /// <param name="slot">0 to 3; collected before it is used again.</param>
+    public virtual void Fetch<T>(long arenaOffset, int count, int slot)
+        where T : unmanaged
+    {
+    }
+
+    /// <summary>The values that were fetched; waits for the run and the copies.</summary>
+    public virtual void Collect<T>(int slot, long arenaOffset, Span<T> values)
+        where T : unmanaged => Download(arenaOffset, values);
 
     /// <summary>Waits until everything started on this worker is done.</summary>
     public abstract void Synchronize();

@@ -185,6 +185,32 @@ internal sealed class WatchedWorker(WatchedDevice device, Worker inner, MemoryAc
         }
     }
 
+    public override void AllocateStaging(long bytes) => Watch("allocating staging memory", bytes, static (worker, bytes) => worker.AllocateStaging(bytes));
+
+    public override void Fetch<T>(long arenaOffset, int count, int slot)
+    {
+        try
+        {
+            inner.Fetch<T>(arenaOffset, count, slot);
+        }
+        catch (AcceleratorException exception)
+        {
+            throw device.Translate("copying from the device", exception, account)!;
+        }
+    }
+
+    public override void Collect<T>(int slot, long arenaOffset, Span<T> values)
+    {
+        try
+        {
+            inner.Collect(slot, arenaOffset, values);
+        }
+        catch (AcceleratorException exception)
+        {
+            throw device.Translate("waiting for the results", exception, account)!;
+        }
+    }
+
     public override void Synchronize() => Watch("waiting for the device", 0, static (worker, _) => worker.Synchronize());
 
     public override void Dispose()

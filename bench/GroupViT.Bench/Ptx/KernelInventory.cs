@@ -59,8 +59,8 @@ internal static class KernelInventory
         foreach (Graph graph in (Graph[])
             [
                 gradient,
-                new LabelGraph(8, 28, 28, 448, 448, 21, soft: true, logits: true).Graph,
-                new LabelGraph(8, 28, 28, 448, 448, 21, soft: true, logits: false).Graph,
+                new LabelGraph(256, 8, (28, 28), (448, 448), 21, new LabelKind(Soft: true, Logits: true, Background: false)).Graph,
+                new LabelGraph(256, 8, (28, 28), (448, 448), 21, new LabelKind(Soft: true, Logits: false, Background: true)).Graph,
                 new GroupGraph(8, 28, 28, 448, 448).Graph,
             ])
         {

@@ -36,7 +36,7 @@ internal static class ModelWorkloads
     {
         int grid = size / model.Config.Vision.PatchSize;
         int groups = model.Config.Vision.NumOutputGroups[^2];
-        return [.. ((bool[])[false, true]).SelectMany(soft => Of(new LabelGraph(groups, grid, grid, size, size, Labels, soft, logits: soft).Graph))];
+        return [.. ((bool[])[false, true]).SelectMany(soft => Of(new LabelGraph(model.Config.ProjectionDim, groups, (grid, grid), (size, size), Labels, new LabelKind(soft, soft, Background: !soft)).Graph))];
     }
 
     /// <summary>From a decoded picture of 640 x 480 to the network's pixels.</summary>

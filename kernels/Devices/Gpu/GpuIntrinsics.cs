@@ -14,9 +14,10 @@ internal static class GpuIntrinsics
     /// <summary>
     /// a·b + c, rounded once on a GPU. ILGPU's OpenCL text has one statement per operation, which no compiler may fuse; CUDA's assembler
     /// fuses by itself, but which of two products with a sum is its choice, and two kernels that must agree in their bits cannot leave it that.
+    /// On the simulator the product is exact and the sum float64's, which is the same but for a rare second rounding.
     /// </summary>
     [IntrinsicImplementation]
-    public static float MultiplyAdd(float a, float b, float c) => a * b + c;
+    public static float MultiplyAdd(float a, float b, float c) => (float)((double)a * b + c);
 
     /// <summary>
     /// Waits for the whole group; what it wrote to shared memory is then visible to all. ILGPU's own barrier fences only global memory

@@ -14,6 +14,7 @@ internal sealed class GpuWorker : Worker
     private readonly GpuConstants constants;
     private GpuBlock? arena;
     private WeightWindow? window;
+    private GpuStaging? staging;
     private bool streaming;
     private WeightNeeds needs;
     private long stepBytes;
@@ -102,22 +103,37 @@ internal sealed class GpuWorker : Worker
 
     public override long ArenaSize(long bytes) => GpuBlock.SizeOf(bytes);
 
+    public override void AllocateStaging(long bytes)
+    {
+        if (staging is not null)
+        {
+            throw new InvalidOperationException("staging memory is allocated once");
+        }
+        // The simulator computes where the host's memory is.
+        staging = Device.Kind == DeviceKind.Simulator ? null : new GpuStaging(this, bytes);
+    }
+
     public override unsafe void Upload<T>(ReadOnlySpan<T> values, long arenaOffset)
     {
         ReadOnlySpan<byte> bytes = MemoryMarshal.AsBytes(values);
+        if (staging is not null && staging.Upload(bytes, arenaOffset))
+        {
+            return;
+        }
         fixed (byte* source = bytes)
         {
             switch (Stream)
             {
-                case CLStream queue:
-                    CLException.ThrowIfFailed(CLAPI.CurrentAPI.WriteBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)source));
-                    break;
-                case CudaStream stream:
-                    Copy(stream, arena!.NativePointer + (nint)arenaOffset, (nint)source, bytes.Length);
+                case null:
+                    throw new InvalidOperationException("a worker that measures has no memory");
+                case CLStream or CudaStream:
+                    CopyIn((nint)source, arenaOffset, bytes.Length);
+                    // Pageable memory, pinned by the garbage collector only as long as this takes.
+                    Synchronize();
                     break;
                 default:
-                    arena!.View<byte>(arenaOffset, bytes.Length).CopyFromCPU(Stream!, bytes);
-                    Stream!.Synchronize();
+                    arena!.View<byte>(arenaOffset, bytes.Length).CopyFromCPU(Stream, bytes);
+                    Synchronize();
                     break;
             }
         }
@@ -130,36 +146,64 @@ internal sealed class GpuWorker : Worker
         {
             switch (Stream)
             {
-                case CLStream queue:
-                    CLException.ThrowIfFailed(CLAPI.CurrentAPI.ReadBuffer(queue, arena!.NativePointer, true, (nint)arenaOffset, bytes.Length, (nint)target));
-                    break;
-                case CudaStream stream:
-                    Copy(stream, (nint)target, arena!.NativePointer + (nint)arenaOffset, bytes.Length);
+                case null:
+                    throw new InvalidOperationException("a worker that measures has no memory");
+                case CLStream or CudaStream:
+                    CopyOut(arenaOffset, (nint)target, bytes.Length);
+                    Synchronize();
                     break;
                 default:
-                    arena!.View<byte>(arenaOffset, bytes.Length).CopyToCPU(Stream!, bytes);
-                    Stream!.Synchronize();
+                    arena!.View<byte>(arenaOffset, bytes.Length).CopyToCPU(Stream, bytes);
+                    Synchronize();
                     break;
             }
         }
     }
 
-    public override void Synchronize() => Stream?.Synchronize();
+    public override void Fetch<T>(long arenaOffset, int count, int slot) => staging?.Fetch(arenaOffset, (long)count * Interop.SizeOf<T>(), slot);
 
-    // ILGPU's own copies allocate about a hundred bytes each. Host memory here is pageable and only pinned by the garbage collector:
-    // the driver may still read it after cuMemcpyAsync returns, hence the wait.
-    private void Copy(CudaStream stream, nint target, nint source, nint bytes)
+    public override void Collect<T>(int slot, long arenaOffset, Span<T> values)
     {
+        if (staging is null || !staging.Collect(slot, MemoryMarshal.AsBytes(values)))
+        {
+            Download(arenaOffset, values);
+        }
+    }
+
+    public override void Synchronize()
+    {
+        Stream?.Synchronize();
+        staging?.Arrived();
+    }
+
+    // Straight to the driver: ILGPU's own copies allocate about a hundred bytes each. Not waited for.
+    public void CopyIn(nint source, long arenaOffset, long bytes)
+    {
+        if (Stream is CLStream queue)
+        {
+            CLException.ThrowIfFailed(CLAPI.CurrentAPI.WriteBuffer(queue, arena!.NativePointer, false, (nint)arenaOffset, (nint)bytes, source));
+            return;
+        }
         using ScopedAcceleratorBinding binding = Device.Accelerator.BindScoped();
-        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(target, source, bytes, stream));
-        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.SynchronizeStream(stream.StreamPtr));
+        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(arena!.NativePointer + (nint)arenaOffset, source, (nint)bytes, Stream!));
+    }
+
+    public void CopyOut(long arenaOffset, nint target, long bytes)
+    {
+        if (Stream is CLStream queue)
+        {
+            CLException.ThrowIfFailed(CLAPI.CurrentAPI.ReadBuffer(queue, arena!.NativePointer, false, (nint)arenaOffset, (nint)bytes, target));
+            return;
+        }
+        using ScopedAcceleratorBinding binding = Device.Accelerator.BindScoped();
+        CudaException.ThrowIfFailed(CudaAPI.CurrentAPI.MemcpyAsync(target, arena!.NativePointer + (nint)arenaOffset, (nint)bytes, Stream!));
     }
 
     public override void Dispose()
     {
         try
         {
-            if (window is not null)
+            if (window is not null || staging is not null)
             {
                 // Copies of a run that was given up read host memory that goes with the session.
                 Stream!.Synchronize();
@@ -168,6 +212,7 @@ internal sealed class GpuWorker : Worker
         finally
         {
             window?.Dispose();
+            staging?.Dispose();
             Stream?.Dispose();
             arena?.Dispose();
         }

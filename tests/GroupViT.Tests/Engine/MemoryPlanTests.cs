@@ -41,7 +41,7 @@ internal sealed class MemoryPlanTests
     [Test]
     public void The_label_graphs_tensors_share_no_bytes_while_they_are_needed([Values] bool soft, [Values(1, 60)] int labels)
     {
-        Graph graph = new LabelGraph(4, 6, 7, 96, 120, labels, soft, logits: soft).Graph;
+        Graph graph = new LabelGraph(64, 4, (6, 7), (96, 120), labels, new LabelKind(soft, soft, Background: !soft)).Graph;
         Check(graph, MemoryPlan.For(graph));
     }
 
