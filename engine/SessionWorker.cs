@@ -349,14 +349,18 @@ internal sealed partial class SessionWorker : IDisposable
         (int gridWidth, int gridHeight) = Grid(shape);
         CheckSize(shape, gridWidth, gridHeight, 1);
         ProgramKey key = new(ProgramKind.Segment, shape.Height, shape.Width, labels, kind);
-        return Find(key) ?? Add(key, WithPositions(gridWidth, gridHeight, used =>
+        // What it captures is allocated on entry: so not here, where every segmentation passes.
+        return Find(key) ?? Add(key, CreateSegment(shape, gridWidth, gridHeight, labels, kind));
+    }
+
+    private Prepared CreateSegment(InputShape shape, int gridWidth, int gridHeight, int labels, LabelKind kind)
+        => WithPositions(gridWidth, gridHeight, used =>
         {
             int patch = model.Config.Vision.PatchSize;
             (Graph graph, ImageFeatures features) = plan.ImageGraph(1, gridHeight * patch, gridWidth * patch);
             LabelGraph labelling = new(graph, features, (gridHeight, gridWidth), (shape.Height, shape.Width), labels, kind);
             return new Prepared(Make(graph, MemoryPlan.For(graph, plan.Segment(kind)))) { Image = features, Labels = labelling, Positions = used };
-        }));
-    }
+        });
 
     // A program that reads a table of positions holds it as long as it is kept.
     private Prepared WithPositions(int gridWidth, int gridHeight, Func<Tensor, Prepared> make)

@@ -124,8 +124,11 @@ internal sealed partial record LabelScores(TensorView Picture, TensorView Groups
                 memory.Set(Table, 0, g, 0, threshold, largestBound + ReferenceMemory.U * threshold);
                 continue;
             }
-            // A group whose largest is the largest of all is not below it on any device.
-            bool close = best[g].Value < largest && Math.Abs(best[g].Value - threshold) <= best[g].Bound + largestBound + 2 * ReferenceMemory.U * threshold;
+            // Compared with the largest of all, only a group that is it for certain is not below it on any device.
+            double given = memory.Get(Rules, 2) + memory.Get(Rules, 3);
+            bool ofLargest = given >= largest - largestBound && Enumerable.Range(0, GroupCount).Any(other => other != g && best[other].Value + best[other].Bound >= best[g].Value - best[g].Bound);
+            bool close = (ofLargest && largest - best[g].Value <= best[g].Bound + largestBound)
+                || Math.Abs(best[g].Value - given) <= best[g].Bound + 2 * ReferenceMemory.U * given;
             memory.Set(Table, 0, g, 0, best[g].Value < threshold ? 1 : 0, uncertain ? double.PositiveInfinity : close ? 1 : 0);
         }
         memory.Set(Verdict, 0, 0, 0, largest, Kind == LabelRules.Logits ? double.PositiveInfinity : largestBound);
