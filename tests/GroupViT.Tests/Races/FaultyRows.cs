@@ -10,6 +10,9 @@ internal enum Fault
     None,
     LacksBarrier,
 
+    /// <summary>The second half of the threads goes past the barrier.</summary>
+    DividesBarrier,
+
     /// <summary>One more partial sum is read than there are threads.</summary>
     ReadsBeyondArray,
 
@@ -37,6 +40,11 @@ internal readonly struct NoFault : IFault
 internal readonly struct LacksBarrier : IFault
 {
     public static Fault Kind => Fault.LacksBarrier;
+}
+
+internal readonly struct DividesBarrier : IFault
+{
+    public static Fault Kind => Fault.DividesBarrier;
 }
 
 internal readonly struct ReadsBeyondArray : IFault
@@ -96,7 +104,14 @@ internal static class FaultyRowsKernel
         {
             partials[Group.IdxX] = square;
         }
-        if (TFault.Kind != Fault.LacksBarrier)
+        if (TFault.Kind == Fault.DividesBarrier)
+        {
+            if (Group.IdxX < WideGroup.Threads / 2)
+            {
+                GpuIntrinsics.Synchronize();
+            }
+        }
+        else if (TFault.Kind != Fault.LacksBarrier)
         {
             GpuIntrinsics.Synchronize();
         }
