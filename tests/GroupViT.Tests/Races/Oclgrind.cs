@@ -21,7 +21,7 @@ internal enum Check
 /// values that nothing wrote, and accesses outside a buffer or an array.
 /// </summary>
 /// <remarks>
-/// <para>oclgrind 21.10, the newest there is, calls itself OpenCL 1.2, and ILGPU refuses a device without the generic address space of 2.0. After
+/// <para>oclgrind 21.10 (Debian 12's) calls itself OpenCL 1.2, and ILGPU refuses a device without the generic address space of 2.0. After
 /// <see cref="AddressSpaceHook"/> no pointer of a kernel is generic, so the device is let in all the same: kernels are compiled, given their
 /// arguments and launched as on every OpenCL device, and their results are held to the definition.</para>
 /// <para>The other way, OpenCL text made without a device and run by the program oclgrind-kernel, would need the layout of every kernel's arguments a

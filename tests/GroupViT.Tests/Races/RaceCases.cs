@@ -21,8 +21,8 @@ internal sealed record RaceCase(string Name, Func<OperationHarness, Operation> M
 }
 
 /// <summary>
-/// A case or more for every kernel with shared memory. oclgrind interprets some ten thousand times slower than a processor runs: a shape is the smallest that
-/// takes a kernel through all its loops and edges. Whether a kernel races does not depend on the numbers, so random ones do.
+/// A case or more for every kernel with shared memory. A multiply-add takes oclgrind some 20 µs: a shape is the smallest that takes a kernel
+/// through all its loops and edges. Whether a kernel races does not depend on the numbers, so random ones do.
 /// </summary>
 internal static class RaceCases
 {

@@ -7,7 +7,7 @@ using GroupViT.Tests.Kernels;
 
 namespace GroupViT.Tests.Races;
 
-/// <summary>Kernels with groups, shared memory and barriers, interpreted by oclgrind: neither PoCL nor the simulator shows a barrier that is missing.</summary>
+/// <summary>Kernels with groups, shared memory and barriers, interpreted by oclgrind: on PoCL and the simulator a missing barrier may well give the right numbers.</summary>
 [Category("Races")]
 internal sealed class RaceTests
 {
@@ -17,7 +17,7 @@ internal sealed class RaceTests
     public void A_kernel_is_clean_and_right(RaceCase race)
     {
         RequireOclgrind();
-        // A kernel that races is not looked at further: what it reads unwritten would be told for half an hour.
+        // A kernel that races is not looked at further: telling all that it reads unwritten takes many minutes.
         foreach (Check check in Enum.GetValues<Check>())
         {
             // A finding explains a wrong result: both are told.
