@@ -14,6 +14,7 @@ isa-scalar     1250 20
 isa-advsimd    480 20
 opencl         398 20
 ptx            4 20
+races          17 15
 publish        2 10
 "
 

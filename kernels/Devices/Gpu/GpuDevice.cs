@@ -68,6 +68,13 @@ internal sealed class GpuDevice : Device
     /// <summary>A CUDA device that is not here. Its workers can only measure; <paramref name="prepared"/> hears which kernels they would run.</summary>
     public static GpuDevice Absent(DeviceFacts facts, Action<GpuKernel> prepared) => new(null, null, "cuda:0", facts) { Prepared = prepared };
 
+    /// <summary>A device that is open already, with kernels chosen by what is said of it: what a tool that plays a device is tested through.</summary>
+    /// <param name="context">Its intrinsics are registered; it goes with the device.</param>
+    /// <param name="accelerator">Of the context; it goes with the device.</param>
+    /// <param name="name">As in messages.</param>
+    /// <param name="facts">May say more than the hardware would.</param>
+    public static GpuDevice Of(Context context, Accelerator accelerator, string name, DeviceFacts facts) => new(context, accelerator, name, facts);
+
     /// <summary>Opens the n-th device of its kind, in the driver's order.</summary>
     /// <param name="kind">CUDA or OpenCL.</param>
     /// <param name="index">Which.</param>
