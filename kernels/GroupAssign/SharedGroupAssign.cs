@@ -3,48 +3,6 @@ using ILGPU;
 
 namespace GroupViT.Kernels;
 
-/// <summary>How a group's threads share a tile of eight tokens: a thread takes eight groups, four of the tokens and one slice of K.</summary>
-internal interface IAssignShape
-{
-    /// <summary>Two to this power are the eights of groups: 0 for up to 8 groups, 3 for up to 64.</summary>
-    static abstract int OctetBits { get; }
-
-    /// <summary>Two to this power are the slices of K that are summed side by side.</summary>
-    static abstract int SliceBits { get; }
-}
-
-/// <summary>The first stage, 64 groups: 256 threads.</summary>
-internal readonly struct ManyGroups : IAssignShape
-{
-    public static int OctetBits => 3;
-
-    public static int SliceBits => 4;
-}
-
-/// <summary>The second stage, 8 groups: 32 threads.</summary>
-internal readonly struct FewGroups : IAssignShape
-{
-    public static int OctetBits => 0;
-
-    public static int SliceBits => 4;
-}
-
-/// <summary><see cref="ManyGroups"/> for the simulator: 16 threads.</summary>
-internal readonly struct NarrowManyGroups : IAssignShape
-{
-    public static int OctetBits => 3;
-
-    public static int SliceBits => 0;
-}
-
-/// <summary><see cref="FewGroups"/> for the simulator: 8 threads.</summary>
-internal readonly struct NarrowFewGroups : IAssignShape
-{
-    public static int OctetBits => 0;
-
-    public static int SliceBits => 2;
-}
-
 internal readonly struct GpuAssignArguments(GroupAssign operation, GpuBinding binding)
 {
     public readonly GpuFloats Queries = binding.Floats(operation.Q);
@@ -65,6 +23,31 @@ internal readonly struct GpuAssignArguments(GroupAssign operation, GpuBinding bi
 /// The first launch of a grouping: a group of threads makes the logits of eight tokens and of all groups, and while they are in shared
 /// memory the softmax over the groups and the arg-max. Logits, soft map and index are written once and never read.
 /// </summary>
+/// <remarks>
+/// <para>One picture of 224, first stage: 64 x 196 logits of 384 numbers are 9.6 Mflop; 98,304 bytes of queries and 301,056 of keys are read, 101,136
+/// written. 25 groups of threads, 98 at 448 (784 tokens), 8 in the second stage (8 groups, 64 tokens). A key is read once, 512 bytes of it at a time, a
+/// query once a tile.</para>
+/// <para>Why eight tokens: a tile of T asks a multiprocessor of 128 lanes for 192·T cycles of multiply-adds, and for 1,536 to read its queries at 64
+/// bytes a cycle. A smaller tile would end no sooner, and 64 pictures would read their queries more often; one of 16 would read half of that, and take a
+/// single picture twice as long on 13 multiprocessors.</para>
+/// <para>Float32 in every precision: the arg-max moves a whole token from one group to another, and a logit rounded to 8 or 11 bits can change which. It
+/// costs 0.13 % of the encoder's 7.97 GFLOP, which even at a fifteenth of the matrix instructions' rate (H100: 67 against 989 TFLOPS in its data sheet)
+/// are 2 % of the products' least time.</para>
+/// <para>Order of summation: chunk c of K (four numbers) belongs to slice c mod 16; a slice is one chain of multiply-adds, k ascending, and the slices
+/// are added in ascending order. So it is for 8 groups and for 64; the simulator has 1 and 4 slices. Of the softmax's sum, thread p of n adds the groups
+/// p, p + n, ...; then the threads' sums in ascending order.</para>
+/// <para>A step is two chunks a slice, 128 numbers of K in 36 KiB; the next step's quads, nine a thread, are under way in registers meanwhile. Per chunk
+/// a thread loads eight queries and four keys for 128 multiply-adds; slices instead of smaller parts of the tile keep that ratio and 256 threads at work.
+/// Nothing here needs a warp: barriers alone. A multiprocessor must have room for two groups, that one may multiply while the other copies: 128 registers
+/// a thread, none in memory.</para>
+/// <para>Banks: chunk c of query g lies at c ^ (g mod 8), and a half warp reads eight queries, g mod 8 = 0 ... 7, at one c; chunk c of token t at c ^ (t
+/// and 4), and a warp reads two tokens four apart, at two neighbouring c. Copies write whole rows. The slices' sums of a half warp are 16 neighbouring
+/// quads. The softmax's threads read 32 neighbouring numbers.</para>
+/// <para>Tried: with the assembler's own choice of registers sm_90 takes 133, sm_60 142, one group a multiprocessor; with both chunks of a step as
+/// branches instead of a loop, or each row's address by itself, 168. Not taken: the product as a <see cref="MatMul"/> with a choosing thread a token (one
+/// picture: 784 threads, each key read 16 times, four bytes at a time); K split over groups of threads, which would need a launch to add them; a thread a
+/// token for the softmax, three walks down 64 groups while 248 threads wait.</para>
+/// </remarks>
 internal static class SharedGroupAssign
 {
     /// <summary>Tokens of a tile.</summary>
@@ -99,7 +82,8 @@ internal static class SharedGroupAssign
     private static GpuStep Prepare<TShape>(GroupAssign operation, GpuBinding binding)
         where TShape : struct, IAssignShape
         => binding.Step<GpuAssignArguments>(
-            Kernel<TShape>, checked(operation.Q.Batch * Tiles(operation.Tokens)), 2 << (TShape.OctetBits + TShape.SliceBits), new GpuAssignArguments(operation, binding));
+            Kernel<TShape>, checked(operation.Q.Batch * Tiles(operation.Tokens)), 2 << (TShape.OctetBits + TShape.SliceBits), new GpuAssignArguments(operation, binding),
+            atOnce: 2);
 
     private static void Kernel<TShape>(GpuAssignArguments args)
         where TShape : struct, IAssignShape
@@ -125,37 +109,45 @@ internal static class SharedGroupAssign
         int octets = 1 << TShape.OctetBits;
         int slices = 1 << TShape.SliceBits;
         int chunks = 2 * slices;
-        int keysAt = Tile * octets * chunks;
 
         // What the thread copies: one chunk of rows that are `octets` apart.
         int chunk = Group.IdxX & (chunks - 1);
         int row = Group.IdxX >> (TShape.SliceBits + 1);
-        int lastToken = args.Tokens - 1 - token0;
-        int firstKey = args.Keys.Index(batch, token0, 0);
-        int firstQuery = args.Queries.Index(batch, 0, 0);
+        ArrayView<Quad> queryData = args.Queries.Data.Cast<Quad>();
+        ArrayView<Quad> keyData = args.Keys.Data.Cast<Quad>();
+        int queryAt = (args.Queries.Index(batch, row, 0) >> 2) + chunk;
+        int keyAt = (args.Keys.Index(batch, token0 + row, 0) >> 2) + chunk;
+        int queryStep = (args.Queries.RowStride >> 2) << TShape.OctetBits;
+        int keyStep = (args.Keys.RowStride >> 2) << TShape.OctetBits;
+        int queryRows = (args.Groups - row + octets - 1) >> TShape.OctetBits;
+        int keyRows = (args.Tokens - token0 - row + octets - 1) >> TShape.OctetBits;
+        int left = args.Depth >> 2;
 
         // What it multiplies.
         int half = Group.IdxX & 1;
         int octet = (Group.IdxX >> 1) & (octets - 1);
         int slice = Group.IdxX >> (TShape.OctetBits + 1);
 
-        RowTile queries = LoadEight(args.Queries, firstQuery, row, octets, args.Groups - 1, 4 * chunk, args.Depth);
-        RowTile keys = LoadKeys<TShape>(args.Keys, firstKey, row, lastToken, 4 * chunk, args.Depth);
+        int queryPlace = octet * chunks + (slice ^ (octet & (slices - 1)));
+        int keyPlace = Tile * octets * chunks + half * 4 * chunks + (slice ^ (half * 4 & (slices - 1)));
+
+        RowTile queries = LoadEight(queryData, queryAt, queryStep, chunk < left ? queryRows : 0);
+        RowTile keys = LoadKeys<TShape>(keyData, keyAt, keyStep, chunk < left ? keyRows : 0);
         RowTile sum = default;
-        for (int k = 0; k < args.Depth; k += 4 * chunks)
+        for (; left > 0; left -= chunks)
         {
-            StoreEight(shared, row * chunks + (chunk ^ (row & (chunks - 1))), octets * chunks, queries);
-            StoreKeys<TShape>(shared, keysAt, row, chunk, keys);
+            StoreEight(shared, row * chunks + (chunk ^ (row & (slices - 1))), octets * chunks, queries);
+            StoreKeys<TShape>(shared, Tile * octets * chunks, row, chunk, keys);
             GpuIntrinsics.Synchronize();
             // The next step's numbers are under way while this one's are multiplied.
-            int next = k + 4 * (chunks + chunk);
-            queries = LoadEight(args.Queries, firstQuery, row, octets, args.Groups - 1, next, args.Depth);
-            keys = LoadKeys<TShape>(args.Keys, firstKey, row, lastToken, next, args.Depth);
-            for (int i = 0; i < 2; i++)
+            queryAt += chunks;
+            keyAt += chunks;
+            queries = LoadEight(queryData, queryAt, queryStep, chunk + chunks < left ? queryRows : 0);
+            keys = LoadKeys<TShape>(keyData, keyAt, keyStep, chunk + chunks < left ? keyRows : 0);
+            int end = IntrinsicMath.Min(chunks, left);
+            for (int c = 0; slice + c < end; c += slices)
             {
-                int c = i * slices + slice;
-                sum = MultiplyAdd(
-                    shared, octet * chunks + (c ^ (octet & (chunks - 1))), octets * chunks, keysAt + half * 4 * chunks + (c ^ (half * 4 & (chunks - 1))), chunks, sum);
+                sum = MultiplyAdd(shared, queryPlace + c, octets * chunks, keyPlace + c, chunks, sum);
             }
             GpuIntrinsics.Synchronize();
         }
@@ -254,26 +246,26 @@ internal static class SharedGroupAssign
         }
     }
 
-    // A quad of eight rows. Rows beyond the last are copies of it, and nobody reads their logits; beyond the depth are zeros, which change no sum.
-    private static RowTile LoadEight(in GpuFloats view, int first, int row, int step, int last, int k, int depth) => new()
+    // A quad of each of eight rows, `step` quads apart. Those from `rows` on are zeros: nobody reads the logits of rows that are not there, and chunks
+    // beyond the depth are not multiplied.
+    private static RowTile LoadEight(ArrayView<Quad> data, int at, int step, int rows) => new()
     {
-        R0 = Load(view, first, row, last, k, depth),
-        R1 = Load(view, first, row + step, last, k, depth),
-        R2 = Load(view, first, row + 2 * step, last, k, depth),
-        R3 = Load(view, first, row + 3 * step, last, k, depth),
-        R4 = Load(view, first, row + 4 * step, last, k, depth),
-        R5 = Load(view, first, row + 5 * step, last, k, depth),
-        R6 = Load(view, first, row + 6 * step, last, k, depth),
-        R7 = Load(view, first, row + 7 * step, last, k, depth),
+        R0 = Load(data, at, rows > 0),
+        R1 = Load(data, at + step, rows > 1),
+        R2 = Load(data, at + 2 * step, rows > 2),
+        R3 = Load(data, at + 3 * step, rows > 3),
+        R4 = Load(data, at + 4 * step, rows > 4),
+        R5 = Load(data, at + 5 * step, rows > 5),
+        R6 = Load(data, at + 6 * step, rows > 6),
+        R7 = Load(data, at + 7 * step, rows > 7),
     };
 
     // With eight threads to a chunk each has one of its eight keys, with one thread it has all.
-    private static RowTile LoadKeys<TShape>(in GpuFloats view, int first, int row, int last, int k, int depth)
+    private static RowTile LoadKeys<TShape>(ArrayView<Quad> data, int at, int step, int rows)
         where TShape : struct, IAssignShape
-        => TShape.OctetBits == 0 ? LoadEight(view, first, row, 1, last, k, depth) : new RowTile { R0 = Load(view, first, row, last, k, depth) };
+        => TShape.OctetBits == 0 ? LoadEight(data, at, step, rows) : new RowTile { R0 = Load(data, at, rows > 0) };
 
-    private static Quad Load(in GpuFloats view, int first, int row, int last, int k, int depth)
-        => k < depth ? view.Data.Cast<Quad>()[(first + IntrinsicMath.Min(row, last) * view.RowStride + k) >> 2] : default;
+    private static Quad Load(ArrayView<Quad> data, int at, bool there) => there ? data[at] : default;
 
     private static void StoreEight(ArrayView<Quad> shared, int at, int step, RowTile rows)
     {
@@ -291,12 +283,13 @@ internal static class SharedGroupAssign
         where TShape : struct, IAssignShape
     {
         int chunks = 2 << TShape.SliceBits;
+        int four = 4 & ((1 << TShape.SliceBits) - 1);
         if (TShape.OctetBits != 0)
         {
-            shared[at + row * chunks + (chunk ^ (row & 4 & (chunks - 1)))] = keys.R0;
+            shared[at + row * chunks + (chunk ^ (row & four))] = keys.R0;
             return;
         }
-        int mixed = chunk ^ (4 & (chunks - 1));
+        int mixed = chunk ^ four;
         shared[at + chunk] = keys.R0;
         shared[at + chunks + chunk] = keys.R1;
         shared[at + 2 * chunks + chunk] = keys.R2;

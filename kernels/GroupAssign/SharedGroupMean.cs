@@ -43,6 +43,21 @@ internal struct WeightedSum
     public float Weights;
 }
 
+/// <summary>
+/// The second launch of a grouping: a group of threads makes 128 columns of one group token, from a bit for each token that says whether
+/// it chose the group, and reads nothing of the others.
+/// </summary>
+/// <remarks>
+/// <para>One picture of 224, first stage: 301,056 bytes of values are read once, a row's 512 bytes by 32 threads side by side, and 98,304 of means
+/// written; 75,264 additions. 192 groups of 128 threads; 24 in the second stage. A thread a value of Y would compare 24,576 x 196 = 4.8 million times,
+/// one after another; here every token is asked about once for each of the 192: 37,632 comparisons.</para>
+/// <para>Order of summation: runs of eight tokens go round four parts, so that a large group of neighbouring tokens falls to all of them. A part adds its
+/// tokens in ascending order, then the parts are added in ascending order. That depends on the tokens' numbers alone, and there are no atomics.</para>
+/// <para>Each thread asks eight neighbouring tokens, which is one run; 1,024 tokens a round, so both input sizes need one. A part then walks over the
+/// bits of four runs at a time, and takes four values at once: a group with 100 tokens waits for memory seven times instead of 25.</para>
+/// <para>Not taken: a list of the tokens, which needs a prefix sum over the threads and its barriers; one walk over the tokens with all groups' sums in
+/// shared memory, which is a chain of 196 steps.</para>
+/// </remarks>
 internal static class SharedGroupMean
 {
     private const int PartBits = 2;

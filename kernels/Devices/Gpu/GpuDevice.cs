@@ -141,10 +141,10 @@ internal sealed class GpuDevice : Device
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
         });
 
-    public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(MethodInfo method, int groupSize)
-        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(method, () =>
+    public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(GpuKernel grouped)
+        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(grouped.Method, () =>
         {
-            Kernel kernel = Accelerator.LoadKernel(new GpuKernel(method, groupSize).Compile(Accelerator.GetBackend(), Kind));
+            Kernel kernel = Accelerator.LoadKernel(grouped.Compile(Accelerator.GetBackend(), Kind));
             return (kernel, kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
         });
 

@@ -15,6 +15,9 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
     /// <summary>Small groups spread a launch of a few thousand threads over all multiprocessors; 32 groups of 64 still fill one.</summary>
     public const int FlatGroupSize = 64;
 
+    /// <summary>Groups that a multiprocessor must have room for, which bounds the registers of a thread; 0 leaves them to the assembler.</summary>
+    public int GroupsAtOnce { get; init; }
+
     public string Name => NameOf(Method);
 
     public static GpuKernel Flat(MethodInfo method) => new(method, 0);
@@ -25,7 +28,7 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
                 EntryPointDescription.FromImplicitlyGroupedKernel(Method),
                 kind == DeviceKind.Simulator ? default : new KernelSpecialization(FlatGroupSize, null), new AddressSpaceHook())
             : backend.Compile(
-                EntryPointDescription.FromExplicitlyGroupedKernel(Method), new KernelSpecialization(GroupSize, null), new AddressSpaceHook());
+                EntryPointDescription.FromExplicitlyGroupedKernel(Method), new KernelSpecialization(GroupSize, GroupsAtOnce == 0 ? null : GroupsAtOnce), new AddressSpaceHook());
 
     /// <summary>Folder and variant: MatMul.Kernel&lt;Quad, AlignedQuads, GpuGelu&gt;.</summary>
     public static string NameOf(MethodInfo method)

@@ -16,7 +16,7 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
     // One token; tiles that are not full; more groups than eight; slices of K without a chunk, with one and with several; columns that fill no thread.
     private static readonly (int Batch, int Groups, int Tokens, int Width, int Columns)[] Shapes =
     [
-        (1, 1, 1, 4, 4), (2, 3, 9, 20, 20), (1, 9, 8, 12, 4), (1, 64, 3, 132, 4),
+        (1, 1, 1, 4, 4), (2, 3, 9, 20, 20), (1, 9, 8, 12, 4), (1, 17, 3, 132, 4),
     ];
 
     // The network's stages, more tokens than one round of flags has, and a last slice of columns.
@@ -105,8 +105,9 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
     [Test]
     public void The_first_of_equal_groups_wins_wherever_its_equals_are()
     {
-        // Threads share the groups by their number modulo eight (or less): 12 is met by a later one than 40, and by a later one than 8.
-        foreach (int[] equal in (int[][])[[12, 40], [5, 13, 40], [8, 31], [0, 63], [63], [.. Enumerable.Range(0, 64)]])
+        // Threads share the groups by their number modulo eight (on the simulator, two): 5 and 13 are met by a later one than 40.
+        int[][] equals = [[5, 13, 40], [.. Enumerable.Range(0, 64)], [12, 40], [8, 31], [0, 63], [63]];
+        foreach (int[] equal in device.IsSlow ? equals[..2] : equals)
         {
             Grouping grouping = new(1, 64, 2, 4, 4);
             OperationHarness harness = new(device);
@@ -150,7 +151,8 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
         harness.With(forced, 0, 1, 2, 0).With(grouping.V, [1, 2, 3, 4, float.PositiveInfinity, 1, 1, 1, 1, float.NaN, 2, 2, 5, 6, 7, 8]);
         GroupAssign operation = grouping.Operation with { Forced = forced };
         harness.Check(Shared(operation));
-        Assert.That(harness.Floats(Shared(operation), grouping.Y), Is.EqualTo((float[])[2, 8 / 3f, 10 / 3f, 4, float.PositiveInfinity, 0.5f, 0.5f, 0.5f, 0.5f, float.NaN, 1, 1]).Within(1e-6f));
+        float[] expected = [2, 8 / 3f, 10 / 3f, 4, float.PositiveInfinity, 0.5f, 0.5f, 0.5f, 0.5f, float.NaN, 1, 1];
+        Assert.That(harness.Floats(Shared(operation), grouping.Y), Is.EqualTo(expected).Within(1e-6f));
     }
 
     [Test]
@@ -174,7 +176,8 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
         GroupAssign operation = grouping.Operation with { StraightThrough = straightThrough };
         OperationHarness harness = new(device);
         harness.IsRepeatable(Shared(operation));
-        foreach ((Tensor all, Tensor alone) in ((Tensor, Tensor)[])[(grouping.Logits, one.Logits), (grouping.Soft, one.Soft), (grouping.Index, one.Index), (grouping.Y, one.Y)])
+        (Tensor, Tensor)[] outputs = [(grouping.Logits, one.Logits), (grouping.Soft, one.Soft), (grouping.Index, one.Index), (grouping.Y, one.Y)];
+        foreach ((Tensor all, Tensor alone) in outputs)
         {
             harness.IsIndependentOfTheBatch(Shared(operation), all, b => (Shared(one.Operation with
             {
@@ -196,7 +199,8 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
         Grouping few = new(1, 8, tokens, width, 4);
         OperationHarness harness = new(device);
         float[] logits = harness.Floats(Shared(all.Operation), all.Logits);
-        float[] shifted = harness.Floats(Shared(some.Operation with { Q = all.Q, K = all.K.View().RowRange(3, tokens - 3), V = all.V.View().RowRange(3, tokens - 3) }), some.Logits);
+        GroupAssign later = some.Operation with { Q = all.Q, K = all.K.View().RowRange(3, tokens - 3), V = all.V.View().RowRange(3, tokens - 3) };
+        float[] shifted = harness.Floats(Shared(later), some.Logits);
         Assert.That(shifted, Is.EqualTo(logits.Chunk(tokens).SelectMany(row => row[3..])));
         if (!narrow)
         {
@@ -266,7 +270,8 @@ internal sealed class GroupAssignChoiceTests
         Assert.That(Kernels(SmallGpu, Operation(64, 196, 384, 384)), Does.Contain(choose).And.Contains(mean), "too little shared memory");
         Assert.That(Kernels(DeviceFacts.Cuda(90), Operation(65, 196, 384, 384)), Does.Contain(choose).And.Contains(mean), "too many groups");
         Assert.That(Kernels(DeviceFacts.Cuda(90), Operation(64, 196, 382, 384)), Does.Contain(choose).And.Contains(mean), "no whole quads of K");
-        Assert.That(Kernels(DeviceFacts.Cuda(90), Operation(64, 196, 384, 383)), Is.EqualTo((string[])["SharedGroupAssign.Kernel<ManyGroups>", average]), "no whole quads of columns");
+        string[] halves = ["SharedGroupAssign.Kernel<ManyGroups>", average];
+        Assert.That(Kernels(DeviceFacts.Cuda(90), Operation(64, 196, 384, 383)), Is.EqualTo(halves), "no whole quads of columns");
         GroupAssign shifted = Operation(64, 196, 384, 384) with { K = Tensor.Float("wide", 1, 196, 388).View().ColumnRange(1, 384) };
         Assert.That(Kernels(DeviceFacts.Cuda(90), shifted), Does.Contain(choose).And.Contains(mean), "rows that begin between quads");
     }
