@@ -44,7 +44,7 @@ internal readonly struct GpuAssignArguments(GroupAssign operation, GpuBinding bi
 /// and 4), and a warp reads two tokens four apart, at two neighbouring c. Copies write whole rows. The slices' sums of a half warp are 16 neighbouring
 /// quads. The softmax's threads read 32 neighbouring numbers.</para>
 /// <para>Tried: with the assembler's own choice of registers sm_90 takes 133, sm_60 142, one group a multiprocessor; with both chunks of a step as
-/// branches instead of a loop, or each row's address by itself, 168. Not taken: the product as a <see cref="MatMul"/> with a choosing thread a token (one
+/// branches instead of a loop, or each row's address by itself, 162 to 168. Not taken: the product as a <see cref="MatMul"/> with a choosing thread a token (one
 /// picture: 784 threads, each key read 16 times, four bytes at a time); K split over groups of threads, which would need a launch to add them; a thread a
 /// token for the softmax, three walks down 64 groups while 248 threads wait.</para>
 /// </remarks>
