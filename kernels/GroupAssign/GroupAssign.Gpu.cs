@@ -5,14 +5,10 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record GroupAssign
 {
-    public override Step PrepareGpu(GpuBinding binding)
-    {
-        GpuGroupAssignArguments arguments = new(this, binding);
-        return GpuBinding.Sequence(
-            (GpuStep)LogitsProduct.PrepareGpu(binding),
-            binding.Step<GpuGroupAssignArguments>(GpuGroupAssign.Choose, Q.Batch * Tokens, arguments),
-            binding.Step<GpuGroupAssignArguments>(GpuGroupAssign.Average, Q.Batch * Groups * V.Columns, arguments));
-    }
+    // Two launches where the shapes suit, and each half by itself: what does not suit one does not cost the other.
+    public override Step PrepareGpu(GpuBinding binding) => GpuBinding.Sequence(
+        SharedGroupAssign.Fits(this, binding.Device.Facts) ? SharedGroupAssign.Prepare(this, binding, binding.HasNarrowGroups) : GpuGroupAssign.PrepareChoice(this, binding),
+        SharedGroupMean.Fits(this, binding.Device.Facts) ? SharedGroupMean.Prepare(this, binding, binding.HasNarrowGroups) : GpuGroupAssign.PrepareMeans(this, binding));
 }
 
 internal readonly struct GpuGroupAssignArguments(GroupAssign operation, GpuBinding binding)
@@ -31,7 +27,10 @@ internal readonly struct GpuGroupAssignArguments(GroupAssign operation, GpuBindi
     public readonly float Epsilon = operation.Epsilon;
 }
 
-/// <summary>After the product that makes the logits: one thread per token chooses, then one thread per value of Y averages.</summary>
+/// <summary>
+/// The grouping without shared memory, for processors with vectors and for shapes that <see cref="SharedGroupAssign"/> and
+/// <see cref="SharedGroupMean"/> do not suit: the product that makes the logits, one thread per token that chooses, one per value of Y that averages.
+/// </summary>
 /// <remarks>
 /// <para>Choosing walks down the groups; neighbouring threads are neighbouring tokens, so every load and store is coalesced.</para>
 /// <para>Averaging walks over the tokens in ascending order and adds those of its group; no atomics, so the order is fixed. Neighbouring
@@ -40,6 +39,13 @@ internal readonly struct GpuGroupAssignArguments(GroupAssign operation, GpuBindi
 /// </remarks>
 internal static class GpuGroupAssign
 {
+    public static GpuStep PrepareChoice(GroupAssign operation, GpuBinding binding) => GpuBinding.Sequence(
+        (GpuStep)operation.LogitsProduct.PrepareGpu(binding),
+        binding.Step<GpuGroupAssignArguments>(Choose, operation.Q.Batch * operation.Tokens, new GpuGroupAssignArguments(operation, binding)));
+
+    public static GpuStep PrepareMeans(GroupAssign operation, GpuBinding binding)
+        => binding.Step<GpuGroupAssignArguments>(Average, operation.Q.Batch * operation.Groups * operation.V.Columns, new GpuGroupAssignArguments(operation, binding));
+
     public static void Choose(Index1D index, GpuGroupAssignArguments args)
     {
         int token = index % args.Tokens;

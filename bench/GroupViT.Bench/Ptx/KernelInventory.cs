@@ -54,11 +54,22 @@ internal static class KernelInventory
         Tensor result = Tensor.Float("gradient", 1, 8, 64);
         gradient.Add(new GroupAssignGradient(soft, index, upstream, Tensor.Float("sums", 1, 8, 2), result, 1f));
         gradient.Output("gradient", result);
+
+        // More groups than shared memory has room for, and columns that make no quads.
+        Graph grouping = new();
+        Tensor queries = grouping.Input(Tensor.Float("queries", 1, 65, 6));
+        Tensor keys = grouping.Input(Tensor.Float("keys", 1, 9, 6));
+        Tensor values = grouping.Input(Tensor.Float("values", 1, 9, 7));
+        Tensor means = Tensor.Float("means", 1, 65, 7);
+        grouping.Add(new GroupAssign(
+            queries, keys, values, Tensor.Float("logits", 1, 65, 9), Tensor.Float("map", 1, 65, 9), Tensor.Int("choice", 1, 1, 9), means, 1f, 1f));
+        grouping.Output("means", means);
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, 1);
         foreach (Graph graph in (Graph[])
             [
                 gradient,
+                grouping,
                 new LabelGraph(256, 8, (28, 28), (448, 448), 21, new LabelKind(Soft: true, Logits: true, Background: false)).Graph,
                 new LabelGraph(256, 8, (28, 28), (448, 448), 21, new LabelKind(Soft: true, Logits: false, Background: true)).Graph,
                 new GroupGraph(8, 28, 28, 448, 448).Graph,

@@ -84,12 +84,14 @@ internal sealed class GpuBinding(GpuWorker worker, IReadOnlyDictionary<Tensor, l
         where TArguments : struct
         => new GpuFlatStep<TArguments>(worker, Measuring ? Note<Action<AcceleratorStream, Index1D, TArguments>>(GpuKernel.Flat(kernel.Method)) : Device.LoadFlat<TArguments>(kernel.Method), threads, arguments);
 
-    /// <summary>A kernel with groups, shared memory and barriers.</summary>
-    public GpuStep Step<TArguments>(Action<TArguments> kernel, int groups, int groupSize, TArguments arguments)
+    /// <summary>A kernel with groups, shared memory and barriers; <paramref name="atOnce"/> as <see cref="GpuKernel.GroupsAtOnce"/>.</summary>
+    public GpuStep Step<TArguments>(Action<TArguments> kernel, int groups, int groupSize, TArguments arguments, int atOnce = 0)
         where TArguments : struct
-        => new GpuGroupedStep<TArguments>(
-            worker, Measuring ? Note<Action<AcceleratorStream, KernelConfig, TArguments>>(new GpuKernel(kernel.Method, groupSize)) : Device.LoadGrouped<TArguments>(kernel.Method, groupSize),
-            groups, groupSize, arguments);
+    {
+        GpuKernel compiled = new(kernel.Method, groupSize) { GroupsAtOnce = atOnce };
+        return new GpuGroupedStep<TArguments>(
+            worker, Measuring ? Note<Action<AcceleratorStream, KernelConfig, TArguments>>(compiled) : Device.LoadGrouped<TArguments>(compiled), groups, groupSize, arguments);
+    }
 
     private TLauncher? Note<TLauncher>(GpuKernel kernel)
         where TLauncher : Delegate

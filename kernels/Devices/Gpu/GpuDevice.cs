@@ -153,8 +153,8 @@ internal sealed class GpuDevice : Device
     public Action<AcceleratorStream, Index1D, TArguments> LoadFlat<TArguments>(MethodInfo method)
         => (Action<AcceleratorStream, Index1D, TArguments>)Load(GpuKernel.Flat(method), static kernel => kernel.CreateLauncherDelegate<Action<AcceleratorStream, Index1D, TArguments>>());
 
-    public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(MethodInfo method, int groupSize)
-        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(new GpuKernel(method, groupSize), static kernel => kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
+    public Action<AcceleratorStream, KernelConfig, TArguments> LoadGrouped<TArguments>(GpuKernel grouped)
+        => (Action<AcceleratorStream, KernelConfig, TArguments>)Load(grouped, static kernel => kernel.CreateLauncherDelegate<Action<AcceleratorStream, KernelConfig, TArguments>>());
 
     public override void Dispose()
     {

@@ -15,6 +15,9 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
     /// <summary>Small groups spread a launch of a few thousand threads over all multiprocessors; 32 groups of 64 still fill one.</summary>
     public const int FlatGroupSize = 64;
 
+    /// <summary>Groups that a multiprocessor must have room for, which bounds the registers of a thread; 0 leaves them to the assembler.</summary>
+    public int GroupsAtOnce { get; init; }
+
     public string Name => NameOf(Method);
 
     public static GpuKernel Flat(MethodInfo method) => new(method, 0);
@@ -23,7 +26,7 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
     public EntryPointDescription Entry => GroupSize == 0 ? EntryPointDescription.FromImplicitlyGroupedKernel(Method) : EntryPointDescription.FromExplicitlyGroupedKernel(Method);
 
     public KernelSpecialization Specialization(DeviceKind kind)
-        => GroupSize > 0 ? new KernelSpecialization(GroupSize, null)
+        => GroupSize > 0 ? new KernelSpecialization(GroupSize, GroupsAtOnce == 0 ? null : GroupsAtOnce)
         : kind == DeviceKind.Simulator ? default
         : new KernelSpecialization(FlatGroupSize, null);
 

@@ -28,7 +28,7 @@ internal static class KernelKey
             key.Append("module ").Append(module).Append('\n');
         }
         key.Append("kernel ").Append(kernel.Method.DeclaringType).Append(" :: ").Append(kernel.Method).Append('\n');
-        key.Append("group ").Append(kernel.GroupSize).Append('\n');
+        key.Append("group ").Append(kernel.GroupSize).Append(", at once ").Append(kernel.GroupsAtOnce).Append('\n');
         return key.Append("device ").Append(device).ToString();
     }
 

@@ -5,12 +5,14 @@ namespace GroupViT.Tests.Kernels;
 [TestFixtureSource(typeof(TestDevices), nameof(TestDevices.All))]
 internal sealed class GroupAssignTests(TestDevice device)
 {
-    private static readonly (int Batch, int Groups, int Tokens, int Width, int Columns)[] Shapes = [(1, 1, 1, 1, 1), (2, 3, 5, 4, 7), (1, 2, 17, 2, 3)];
+    private static readonly (int Batch, int Groups, int Tokens, int Width, int Columns)[] Shapes =
+        [(1, 1, 1, 1, 1), (2, 3, 5, 4, 7), (1, 2, 17, 2, 3), (1, 9, 10, 12, 8), (2, 2, 9, 8, 20)];
 
     // Around the vectors' widths, the tile of 128 tokens and that of 64 columns, long and thin, and the network's two stages, narrowed.
     private static readonly (int Batch, int Groups, int Tokens, int Width, int Columns)[] LargerShapes =
     [
         (1, 8, 64, 16, 64), (1, 8, 129, 8, 65), (2, 64, 196, 16, 33), (1, 2, 127, 5, 63), (1, 5, 128, 3, 130), (1, 33, 2, 4, 4), (1, 1, 700, 2, 1), (3, 9, 15, 31, 16),
+        (1, 65, 9, 8, 8), (2, 64, 30, 24, 384),
     ];
 
     private IEnumerable<(int Batch, int Groups, int Tokens, int Width, int Columns)> Sizes => device.IsSlow ? Shapes : Shapes.Concat(LargerShapes);
