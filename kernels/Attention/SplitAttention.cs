@@ -40,11 +40,11 @@ internal readonly struct NarrowQueries : IQueryTile
 /// see are in no sum, so neither shows in the bits: an empty part adds 0.</para>
 /// <para>Threads of a warp are 32 neighbouring queries of one head at one part, so a key and its value are read at one address by all of them: per key
 /// d/4 + d/4 broadcast loads of 128 bits against 2·d multiply-adds, four for each load, the ratio at which neither waits for the other. A dot product runs
-/// in four sums. One picture has some four warps for a multiprocessor, one for each scheduler, and what a warp waits for nobody else fills in: two keys at a time are eight
-/// chains of additions and two exponentials side by side instead of four and one. When a key raises the maximum, what was summed is scaled down to it;
-/// that is rare after the first keys, so it is a branch.</para>
-/// <para>Query and sum are 2·d registers. A group of 128 threads has up to 255 each while two groups fit into 65,536, and that is what heads of 64 leave
-/// room for; heads of 128 would not fit.</para>
+/// in four sums. With one picture a multiprocessor has one group, a warp to each scheduler, and nobody fills in where a warp waits: two keys at a
+/// time are eight chains of additions and two exponentials side by side instead of four and one. When a key raises the maximum, what was summed is scaled
+/// down to it; that is rare after the first keys, so it is a branch.</para>
+/// <para>Query and sum are 2·d registers. Heads of 64 take the 255 that a thread may have, and nothing goes to memory; two groups are a multiprocessor's
+/// 65,536 registers, and would be with the 206 that one key at a time takes. Heads of 128 would not fit.</para>
 /// <para>A thread leaves d/4 quads and one of its maximum and total, side by side: d/4 + 1 is odd, so that eight neighbouring queries write to different banks, and
 /// eight neighbouring quads of a query are read from different banks. Heads of 64 need 4 x 32 x 17 quads, 34 KiB. Every thread merges a quarter of the
 /// group's quads, neighbours along a row, so that whole lines are written.</para>

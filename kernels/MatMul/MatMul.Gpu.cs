@@ -176,7 +176,7 @@ internal static class GpuMatMul
         {
             bias = TColumns.Broadcast(args.Bias.Data[args.Bias.Offset + row]);
         }
-        // Scaled and added in one step: an assembler may make one of two, and then kernels that call this would differ by its choice.
+        // Fused always: were it left to an assembler, two shapes of a kernel could differ by its choice.
         TColumns y = TColumns.Activate<TActivation>(TColumns.MultiplyAdd(sum, args.Scale, bias));
         if (args.HasResidual != 0)
         {

@@ -141,7 +141,10 @@ internal sealed class SharedMatMulTests
         foreach (DeviceFacts facts in DeviceFacts.CudaArchitectures.SelectMany(compute => (DeviceFacts[])[DeviceFacts.Cuda(compute, 1), DeviceFacts.Cuda(compute)]))
         {
             foreach ((int n, int k, ProductKernel kernel) in ((int, int, ProductKernel)[])
-                [(384, 384, ProductKernel.SharedTiles), (4, 128, ProductKernel.SharedTiles), (384, 96, ProductKernel.Registers4x4), (384, 448, ProductKernel.Registers4x4), (42, 384, ProductKernel.Registers4x4)])
+                [
+                    (384, 384, ProductKernel.SharedTiles), (4, 128, ProductKernel.SharedTiles),
+                    (384, 96, ProductKernel.Registers4x4), (384, 448, ProductKernel.Registers4x4), (42, 384, ProductKernel.Registers4x4),
+                ])
             {
                 foreach ((int m, int batch) in ((int, int)[])[(1, 1), (8, 1), (260, 1), (5000, 3)])
                 {

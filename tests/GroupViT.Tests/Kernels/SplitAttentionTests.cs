@@ -42,7 +42,8 @@ internal sealed class SplitAttentionTests
     [TestCaseSource(nameof(Devices))]
     public void It_equals_its_definition(TestDevice device)
     {
-        foreach ((int queries, int keys, int heads, int size, int batch) in ((int, int, int, int, int)[])[(5, 35, 2, 32, 2), (3, 130, 1, 64, 1), (33, 7, 1, 16, 1), (2, 66, 2, 5, 1), (4, 33, 1, 60, 1)])
+        foreach ((int queries, int keys, int heads, int size, int batch) in ((int, int, int, int, int)[])
+            [(5, 35, 2, 32, 2), (3, 130, 1, 64, 1), (33, 7, 1, 16, 1), (2, 66, 2, 5, 1), (4, 33, 1, 60, 1)])
         {
             Attention attention = TensorAttentionTests.Self(WeightFormat.Float32, queries, keys, heads, size, batch);
             Assert.That(KernelChoice.SplitsKeys(((GpuDevice)device.Device).Facts, attention));
@@ -157,7 +158,8 @@ internal sealed class SplitAttentionTests
             return numbers;
         }
         OperationHarness harness = new(device);
-        harness.With(attention.Q.Tensor, TensorAttentionTests.Numbers(queries * 32, 1)).With(attention.K.Tensor, Numbers(2)).With(attention.V.Tensor, Numbers(3)).With(attention.KeyLengths!, seen);
+        harness.With(attention.Q.Tensor, TensorAttentionTests.Numbers(queries * 32, 1)).With(attention.K.Tensor, Numbers(2)).With(attention.V.Tensor, Numbers(3));
+        harness.With(attention.KeyLengths!, seen);
         return harness.Floats(attention, attention.Y.Tensor);
     }
 }
