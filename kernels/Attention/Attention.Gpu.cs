@@ -15,6 +15,12 @@ internal sealed partial record Attention
         ProductKernel.TensorFloat16 => TensorAttention.Prepare<Float16Tensors>(this, binding),
         ProductKernel.TensorFloat16K8 => TensorAttention.Prepare<Float16TensorsK8>(this, binding),
         ProductKernel.TensorFloat32 => TensorAttention.Prepare<Float32Tensors>(this, binding),
+        _ when KernelChoice.SplitsKeys(binding.Device.Facts, this) => HeadSize switch
+        {
+            <= 16 => SplitAttention.Prepare<Head16>(this, binding),
+            <= 32 => SplitAttention.Prepare<Head32>(this, binding),
+            _ => SplitAttention.Prepare<Head64>(this, binding),
+        },
         _ => HeadSize switch
         {
             <= 16 => GpuAttention.Prepare<Head16>(this, binding),
@@ -62,18 +68,18 @@ internal static class AttentionRows
 }
 
 /// <summary>
-/// One thread per query and head: it holds the query and the weighted sum of the values in registers and walks over the keys once, with
+/// For processors with vectors, and for heads wider than 64: one thread per query and head. It holds the query and the weighted sum of the values in registers and walks over the keys once, with
 /// the softmax's maximum and sum kept as it goes. No scores are ever in memory, and no barrier is needed.
 /// </summary>
 /// <remarks>
 /// <para>Neighbouring threads are neighbouring queries of one head, so a key and its value are read at one address by all of them: per
 /// key d/4 + d/4 broadcast loads of 128 bits against 2·d multiply-adds, four for each load, the ratio at which neither waits for the
-/// other. Query and sum take 2·d registers; heads of 64 need 209 in all on sm_80 and none in memory. Heads of 128
-/// would need more than the 255 that a thread may have: some 200 bytes of them go to local memory.</para>
+/// other. Query and sum take 2·d registers; heads of 128 would need more than the 255 that a thread of a GPU may have: some 200 bytes of them go to
+/// local memory.</para>
 /// <para>A dot product runs in four sums, which are four chains of d/4 additions instead of one of d. When a key raises the maximum, what
 /// was summed is scaled down to it; that is rare after the first keys, so it is a branch.</para>
-/// <para>What it lacks: one picture has 260 queries of 6 heads, 49 warps, where an H100 could hold 8,448. Only more pictures, or several
-/// threads to a query, fill such a device.</para>
+/// <para>What it lacks: one picture has 260 queries of 6 heads, 49 warps for a GPU's hundred multiprocessors. There <see cref="SplitAttention"/> runs;
+/// a processor's few threads are busy so, and barriers would make it save each one's registers.</para>
 /// </remarks>
 internal static class GpuAttention
 {
@@ -82,12 +88,16 @@ internal static class GpuAttention
     {
         GpuAttentionArguments arguments = new(operation, binding, queryTiles: 0);
         int threads = operation.Y.Batch * operation.Heads * operation.Queries;
-        bool aligned = operation.HeadSize == THead.Size
-            && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
-        return aligned
+        return IsAligned<THead>(operation)
             ? binding.Step<GpuAttentionArguments>(Kernel<THead, AlignedQuads>, threads, arguments)
             : binding.Step<GpuAttentionArguments>(Kernel<THead, BoundedQuads>, threads, arguments);
     }
+
+    /// <summary>True where heads fill their registers and every row begins on 16 bytes.</summary>
+    internal static bool IsAligned<THead>(Attention operation)
+        where THead : struct, IRegisterVector<THead>
+        => operation.HeadSize == THead.Size
+        && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
 
     private static void Kernel<THead, TAccess>(Index1D index, GpuAttentionArguments args)
         where THead : struct, IRegisterVector<THead>

@@ -47,8 +47,8 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
 /// </summary>
 /// <remarks>
 /// <para>Per step of k: four values of A and one load of 128 bits of B for 16 multiply-adds. Neighbouring threads take neighbouring
-/// columns, so their loads of B and stores of Y make whole lines, and their loads of A are one address. 260 x 384 outputs are 6,240
-/// threads, 195 warps for 132 multiprocessors; wider tiles would leave some of them without work.</para>
+/// columns, so their loads of B and stores of Y make whole lines, and their loads of A are one address. CUDA gives it what
+/// <see cref="SharedMatMul"/> does not take: computed factors, weights on the left, weights of 16 bits without matrix instructions, other K.</para>
 /// <para>A CPU behind OpenCL has few threads and wide vectors instead: 16 columns are one vector of 512 bits.</para>
 /// <para>A constant transposed B is packed as [K][N] once, in 16 bits where the weights' format says so. Edges that fill no vector, and a
 /// computed transposed B, take accesses of one element, each within bounds; rows beyond the last are clamped for loads and skipped for
@@ -66,7 +66,7 @@ internal static class GpuMatMul
             ProductKernel.TensorFloat16 => TensorMatMul.Prepare<Float16Tensors, TActivation>(operation, binding),
             ProductKernel.TensorFloat16K8 => TensorMatMul.Prepare<Float16TensorsK8, TActivation>(operation, binding),
             ProductKernel.TensorFloat32 => TensorMatMul.Prepare<Float32Tensors, TActivation>(operation, binding),
-            ProductKernel.Shared64x64 => SharedMatMul.Prepare<TActivation>(operation, binding),
+            ProductKernel.SharedTiles => SharedMatMul.Prepare<TActivation>(operation, binding),
             ProductKernel.Registers4x16 => Prepare<Columns16, TActivation>(operation, binding),
             _ => Prepare<Quad, TActivation>(operation, binding),
         };
@@ -167,16 +167,17 @@ internal static class GpuMatMul
             return;
         }
         int count = args.N - column;
-        TColumns y = TColumns.Scale(sum, args.Scale);
+        TColumns bias = default;
         if (args.HasColumnBias != 0)
         {
-            y = TColumns.Add(y, TColumns.Load<TAccess>(args.Bias.Data, args.Bias.Offset + column, 1, count));
+            bias = TColumns.Load<TAccess>(args.Bias.Data, args.Bias.Offset + column, 1, count);
         }
         if (args.HasRowBias != 0)
         {
-            y = TColumns.Add(y, TColumns.Broadcast(args.Bias.Data[args.Bias.Offset + row]));
+            bias = TColumns.Broadcast(args.Bias.Data[args.Bias.Offset + row]);
         }
-        y = TColumns.Activate<TActivation>(y);
+        // Fused always: were it left to an assembler, two shapes of a kernel could differ by its choice.
+        TColumns y = TColumns.Activate<TActivation>(TColumns.MultiplyAdd(sum, args.Scale, bias));
         if (args.HasResidual != 0)
         {
             y = TColumns.Add(y, TColumns.Load<TAccess>(args.Residual.Data, args.Residual.Index(batch, row, column), 1, count));

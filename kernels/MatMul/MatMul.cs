@@ -18,7 +18,8 @@ internal enum BiasAxis
 /// once, when the operation is prepared.</para>
 /// <para>Weights on the left give the mixers' products (spec 0, MixMLP) without a transposed copy: Y = W·X mixes the rows of X.</para>
 /// <para>Residual may lie on Y. NaN and infinity spread as in IEEE arithmetic.</para>
-/// <para>Order of summation: k ascending in one accumulator per output element, whatever M and the batch are.</para>
+/// <para>Order of summation: k ascending in one accumulator per output element; CUDA's kernels with shared memory cut K into a fixed number
+/// of equal parts, sum each so, and add the parts in ascending order. Which of the two depends on N, K, format and device, never on M or the batch.</para>
 /// </remarks>
 internal sealed partial record MatMul(TensorView A, TensorView B, TensorView Y) : Operation
 {

@@ -17,74 +17,113 @@ internal struct RowTile
 }
 
 /// <summary>
-/// The float32 product on CUDA where there is work for every multiprocessor: 128 threads compute 64 x 64 outputs, 8 x 4 each in registers, from
-/// tiles in shared memory.
+/// The float32 product on CUDA: a thread computes 8 x 4 outputs in registers from tiles in shared memory, 128 of them 64 x 64 outputs side by side, or
+/// 32 x 32 with a quarter of K for each warp.
 /// </summary>
 /// <remarks>
-/// <para>Per four steps of k a thread loads eight quads of A, which its neighbours share, and four of B for 128 multiply-adds; each number of
-/// global memory is used 64 times, where <see cref="GpuMatMul"/> uses it 4 or 16 times. It takes the same weights and adds in the same order, so both give the same bits:
-/// which of them runs depends on M, batch and device.</para>
-/// <para>Copies run two stages of 32 steps of k ahead; three stages of A and B are 48 KiB. A row of A is 8 chunks of 16 bytes, chunk c of row r at c ^ (r / 8 mod 8): the
-/// two rows that a warp reads at once, 8 apart, then lie in different banks.</para>
+/// <para>Order of summation: K is cut into four equal parts; each is summed k ascending in one accumulator, and the parts are added in ascending
+/// order. In the wide shape a thread does so one part after another, in the deep one four warps do at once: which of them runs (it depends on M,
+/// batch and device) does not show in the bits. Shapes that suit neither take <see cref="GpuMatMul"/>, whatever M and batch are.</para>
+/// <para>Per four steps of k a thread loads eight quads of A and four of B for 128 multiply-adds. A number from global memory is used 64
+/// times (wide) or 32 times (deep), where <see cref="GpuMatMul"/> uses it 4 or 16 times. Sum and total are 64 registers; the fragments of four steps of k
+/// are 20 more.</para>
+/// <para>Copies run two stages ahead; three stages of A and B are 48 KiB: 16 KiB each (wide), or 4 KiB for each part of K (deep).</para>
+/// <para>No bank is met twice. An access of 16 bytes is served for eight lanes at a time. Of B these are eight neighbouring quads, each bank once; of A one address
+/// (and a warp's two addresses, or four, lie in different banks, for they are eight rows apart and chunk c of row r is at c ^ (r / 8), so nothing is
+/// lost where more lanes are served at once). Copies in and the parts' sums are 128 bytes in a row for eight lanes, whatever their order.</para>
 /// </remarks>
 internal static class SharedMatMul
 {
     public const int GroupSize = 128;
 
-    private const int Tile = 64;
-    private const int StepK = 32;
-    private const int Stages = 3;
-    private const int LeftChunks = Tile * StepK / 4;
-    private const int StageChunks = 2 * LeftChunks;
+    /// <summary>Parts that K is cut into.</summary>
+    public const int Parts = 4;
 
-    /// <summary>True where the shape suits and there is a tile for every multiprocessor.</summary>
-    public static bool Fits(MatMul product, DeviceFacts facts)
-        => product.K % StepK == 0 && product.N % 4 == 0
+    private const int Stages = 3;
+    private const int SharedChunks = (48 << 10) / 16;
+
+    /// <summary>True where the shape suits: whole steps of K in every part, weights that can be packed, rows that begin on 16 bytes. Neither M nor batch count.</summary>
+    public static bool Fits(MatMul product)
+        => product.K % (Parts * StepK<WideShared>()) == 0 && product.N % 4 == 0
         && product.TransposeB && product.B.Tensor.IsConstant && product.B.Offset == 0
         && product.B.Rows == product.B.Tensor.Rows && product.B.Columns == product.B.Tensor.Columns
         && AlignedQuads.Fits(product.A) && AlignedQuads.Fits(product.Y)
-        && (product.Residual is not { } residual || AlignedQuads.Fits(residual))
-        && Groups(product) >= facts.Multiprocessors;
+        && (product.Residual is not { } residual || AlignedQuads.Fits(residual));
 
     public static GpuStep Prepare<TActivation>(MatMul product, GpuBinding binding)
         where TActivation : struct, IGpuActivation
-    {
-        GpuFloats b = new(GpuMatMul.PackTransposed(product.B.Tensor, binding), 0, 0, product.N);
-        GpuMatMulArguments arguments = new(product, binding, b, transposed: false, Tiles(product.M), Tiles(product.N));
-        return binding.Device.Facts.HasAsyncCopy
-            ? binding.Step<GpuMatMulArguments>(Kernel<AsyncTileCopy, TActivation>, Groups(product), GroupSize, arguments)
-            : binding.Step<GpuMatMulArguments>(Kernel<PlainTileCopy, TActivation>, Groups(product), GroupSize, arguments);
-    }
+        => binding.Device.Facts.HasAsyncCopy ? Prepare<AsyncTileCopy, TActivation>(product, binding) : Prepare<PlainTileCopy, TActivation>(product, binding);
 
-    private static int Groups(MatMul product) => checked(product.Y.Batch * Tiles(product.M) * Tiles(product.N));
-
-    private static int Tiles(int size) => (size + Tile - 1) / Tile;
-
-    private static void Kernel<TCopy, TActivation>(GpuMatMulArguments args)
+    private static GpuStep Prepare<TCopy, TActivation>(MatMul product, GpuBinding binding)
         where TCopy : struct, ITileCopy
         where TActivation : struct, IGpuActivation
     {
-        ArrayView<Words> shared = SharedMemory.Allocate<Words>(Stages * StageChunks);
+        // The wide shape reads half as much, the deep one fills the device: wide from two groups a multiprocessor on.
+        bool wide = Groups<WideShared>(product) >= 2L * binding.Device.Facts.Multiprocessors;
+        GpuFloats b = new(GpuMatMul.PackTransposed(product.B.Tensor, binding), 0, 0, product.N);
+        return wide
+            ? binding.Step<GpuMatMulArguments>(Kernel<TCopy, WideShared, TActivation>, Groups<WideShared>(product), GroupSize, Arguments<WideShared>(product, binding, b))
+            : binding.Step<GpuMatMulArguments>(Kernel<TCopy, DeepShared, TActivation>, Groups<DeepShared>(product), GroupSize, Arguments<DeepShared>(product, binding, b));
+    }
+
+    private static GpuMatMulArguments Arguments<TShape>(MatMul product, GpuBinding binding, GpuFloats b)
+        where TShape : struct, ISharedShape
+        => new(product, binding, b, transposed: false, Tiles<TShape>(product.M), Tiles<TShape>(product.N));
+
+    private static int Groups<TShape>(MatMul product)
+        where TShape : struct, ISharedShape
+        => checked(product.Y.Batch * Tiles<TShape>(product.M) * Tiles<TShape>(product.N));
+
+    private static int Tiles<TShape>(int size)
+        where TShape : struct, ISharedShape
+        => (size + Tile<TShape>() - 1) / Tile<TShape>();
+
+    // Rows and columns of a group's outputs.
+    private static int Tile<TShape>()
+        where TShape : struct, ISharedShape => 4 << TShape.QuadBits;
+
+    private static int StepK<TShape>()
+        where TShape : struct, ISharedShape => 4 << TShape.StepBits;
+
+    // Chunks of a stage's share of A; B's are as many.
+    private static int LeftChunks<TShape>()
+        where TShape : struct, ISharedShape => Tile<TShape>() << TShape.StepBits;
+
+    private static void Kernel<TCopy, TShape, TActivation>(GpuMatMulArguments args)
+        where TCopy : struct, ITileCopy
+        where TShape : struct, ISharedShape
+        where TActivation : struct, IGpuActivation
+    {
+        ArrayView<Words> shared = SharedMemory.Allocate<Words>(SharedChunks);
         int columnTile = Grid.IdxX % args.ColumnTiles;
         int rest = Grid.IdxX / args.ColumnTiles;
-        int row0 = rest % args.RowTiles * Tile;
+        int row0 = rest % args.RowTiles * Tile<TShape>();
         int batch = rest / args.RowTiles;
-        int column0 = columnTile * Tile;
-        int rows = Group.IdxX >> 4;
-        int quad = Group.IdxX & 15;
-        int steps = args.K / StepK;
+        int column0 = columnTile * Tile<TShape>();
+
+        int team = Group.IdxX >> TShape.TeamBits;
+        int thread = Group.IdxX & ((1 << TShape.TeamBits) - 1);
+        int rows = thread >> TShape.QuadBits;
+        int quad = thread & ((1 << TShape.QuadBits) - 1);
+        int stageChunks = 2 * LeftChunks<TShape>();
+        int begin = team * (Stages * stageChunks);
+        int k0 = args.K / TShape.Teams * team;
+        int steps = args.K / (StepK<TShape>() * TShape.Teams);
+        int partSteps = args.K / (StepK<TShape>() * Parts);
 
         for (int i = 0; i < Stages - 1; i++)
         {
             if (i < steps)
             {
-                Fill<TCopy>(args, shared, i * StageChunks, batch, row0, column0, i * StepK);
+                Fill<TCopy, TShape>(args, shared, begin + i * stageChunks, thread, batch, row0, column0, k0 + i * StepK<TShape>());
             }
             TCopy.Commit();
         }
+        RowTile total = default;
         RowTile sum = default;
         int from = 0;
         int into = Stages - 1;
+        int inPart = 0;
         for (int i = 0; i < steps; i++)
         {
             TCopy.WaitForAllButOne();
@@ -92,77 +131,150 @@ internal static class SharedMatMul
             GpuIntrinsics.Synchronize();
             if (i + Stages - 1 < steps)
             {
-                Fill<TCopy>(args, shared, into * StageChunks, batch, row0, column0, (i + Stages - 1) * StepK);
+                Fill<TCopy, TShape>(args, shared, begin + into * stageChunks, thread, batch, row0, column0, k0 + (i + Stages - 1) * StepK<TShape>());
             }
             TCopy.Commit();
-            int left = from * StageChunks;
-            int right = left + LeftChunks;
-            for (int chunk = 0; chunk < StepK / 4; chunk++)
+            int left = begin + from * stageChunks;
+            int right = left + LeftChunks<TShape>();
+            for (int chunk = 0; chunk < 1 << TShape.StepBits; chunk++)
             {
-                sum = Multiply(shared.Cast<Quad>(), left + rows * 64 + (chunk ^ rows), right + chunk * 64 + quad, sum);
+                sum = Multiply<TShape>(
+                    shared.Cast<Quad>(), left + (rows << (3 + TShape.StepBits)) + (chunk ^ rows), right + (chunk << (2 + TShape.QuadBits)) + quad, sum);
             }
             from = from + 1 == Stages ? 0 : from + 1;
             into = into + 1 == Stages ? 0 : into + 1;
+            inPart++;
+            if (inPart == partSteps)
+            {
+                total = Add(total, sum);
+                sum = default;
+                inPart = 0;
+            }
         }
 
-        int row = row0 + rows * 8;
-        int column = column0 + quad * 4;
-        if (column < args.N)
+        if (TShape.Teams == 1)
         {
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row, column, sum.R0);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 1, column, sum.R1);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 2, column, sum.R2);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 3, column, sum.R3);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 4, column, sum.R4);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 5, column, sum.R5);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 6, column, sum.R6);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 7, column, sum.R7);
+            Store<TActivation>(args, batch, row0 + rows * 8, column0 + quad * 4, total);
+        }
+        else
+        {
+            // Every warp has read its last stage; the parts take the same place.
+            GpuIntrinsics.Synchronize();
+            Spill<TShape>(shared.Cast<Quad>(), (team << (2 * TShape.QuadBits + 2)) + (rows << (3 + TShape.QuadBits)) + quad, total);
+            GpuIntrinsics.Synchronize();
+            StoreMerged<TShape, TActivation>(args, shared.Cast<Quad>(), batch, row0, column0);
         }
     }
 
-    // Rows beyond M and columns beyond N are copies of the last, and are not stored.
-    private static void Fill<TCopy>(in GpuMatMulArguments args, ArrayView<Words> shared, int at, int batch, int row0, int column0, int k)
+    // Rows beyond M and columns beyond N are copies of the last, and are not stored. Every thread of a team copies four chunks of A and four of B.
+    private static void Fill<TCopy, TShape>(in GpuMatMulArguments args, ArrayView<Words> shared, int at, int thread, int batch, int row0, int column0, int k)
         where TCopy : struct, ITileCopy
+        where TShape : struct, ISharedShape
     {
         ArrayView<Words> left = args.A.Data.Cast<Words>();
         ArrayView<Words> right = args.B.Data.Cast<Words>();
-        for (int i = 0; i < LeftChunks / GroupSize; i++)
+        for (int i = 0; i < 4; i++)
         {
-            int index = i * GroupSize + Group.IdxX;
-            int row = index >> 3;
-            int chunk = index & 7;
+            int index = (i << TShape.TeamBits) + thread;
+            int row = index >> TShape.StepBits;
+            int chunk = index & ((1 << TShape.StepBits) - 1);
             int source = args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.M - 1), k) >> 2;
-            TCopy.Copy(ref shared[at + row * 8 + (chunk ^ (row >> 3))], ref left[source + chunk]);
+            TCopy.Copy(ref shared[at + (row << TShape.StepBits) + (chunk ^ (row >> 3))], ref left[source + chunk]);
         }
-        for (int i = 0; i < LeftChunks / GroupSize; i++)
+        for (int i = 0; i < 4; i++)
         {
-            int index = i * GroupSize + Group.IdxX;
-            int row = index >> 4;
-            int column = IntrinsicMath.Min(column0 + (index & 15) * 4, args.N - 4);
-            TCopy.Copy(ref shared[at + LeftChunks + index], ref right[((k + row) * args.N + column) >> 2]);
+            int index = (i << TShape.TeamBits) + thread;
+            int row = index >> TShape.QuadBits;
+            int column = IntrinsicMath.Min(column0 + (index & ((1 << TShape.QuadBits) - 1)) * 4, args.N - 4);
+            TCopy.Copy(ref shared[at + LeftChunks<TShape>() + index], ref right[((k + row) * args.N + column) >> 2]);
         }
     }
 
-    // Four steps of k: eight rows of A, 8 chunks apart, by four rows of B, 16 chunks apart.
-    private static RowTile Multiply(ArrayView<Quad> shared, int left, int right, RowTile sum)
+    // Four steps of k: eight rows of A by four rows of B.
+    private static RowTile Multiply<TShape>(ArrayView<Quad> shared, int left, int right, RowTile sum)
+        where TShape : struct, ISharedShape
     {
+        int row = 1 << TShape.StepBits;
         Quad b0 = shared[right];
-        Quad b1 = shared[right + 16];
-        Quad b2 = shared[right + 32];
-        Quad b3 = shared[right + 48];
+        Quad b1 = shared[right + (1 << TShape.QuadBits)];
+        Quad b2 = shared[right + (2 << TShape.QuadBits)];
+        Quad b3 = shared[right + (3 << TShape.QuadBits)];
         return new RowTile
         {
             R0 = Multiply(shared[left], b0, b1, b2, b3, sum.R0),
-            R1 = Multiply(shared[left + 8], b0, b1, b2, b3, sum.R1),
-            R2 = Multiply(shared[left + 16], b0, b1, b2, b3, sum.R2),
-            R3 = Multiply(shared[left + 24], b0, b1, b2, b3, sum.R3),
-            R4 = Multiply(shared[left + 32], b0, b1, b2, b3, sum.R4),
-            R5 = Multiply(shared[left + 40], b0, b1, b2, b3, sum.R5),
-            R6 = Multiply(shared[left + 48], b0, b1, b2, b3, sum.R6),
-            R7 = Multiply(shared[left + 56], b0, b1, b2, b3, sum.R7),
+            R1 = Multiply(shared[left + row], b0, b1, b2, b3, sum.R1),
+            R2 = Multiply(shared[left + 2 * row], b0, b1, b2, b3, sum.R2),
+            R3 = Multiply(shared[left + 3 * row], b0, b1, b2, b3, sum.R3),
+            R4 = Multiply(shared[left + 4 * row], b0, b1, b2, b3, sum.R4),
+            R5 = Multiply(shared[left + 5 * row], b0, b1, b2, b3, sum.R5),
+            R6 = Multiply(shared[left + 6 * row], b0, b1, b2, b3, sum.R6),
+            R7 = Multiply(shared[left + 7 * row], b0, b1, b2, b3, sum.R7),
         };
     }
 
     private static Quad Multiply(Quad a, Quad b0, Quad b1, Quad b2, Quad b3, Quad sum)
         => Quad.MultiplyAdd(b3, a.W, Quad.MultiplyAdd(b2, a.Z, Quad.MultiplyAdd(b1, a.Y, Quad.MultiplyAdd(b0, a.X, sum))));
+
+    private static RowTile Add(RowTile a, RowTile b) => new()
+    {
+        R0 = Quad.Add(a.R0, b.R0),
+        R1 = Quad.Add(a.R1, b.R1),
+        R2 = Quad.Add(a.R2, b.R2),
+        R3 = Quad.Add(a.R3, b.R3),
+        R4 = Quad.Add(a.R4, b.R4),
+        R5 = Quad.Add(a.R5, b.R5),
+        R6 = Quad.Add(a.R6, b.R6),
+        R7 = Quad.Add(a.R7, b.R7),
+    };
+
+    private static void Store<TActivation>(in GpuMatMulArguments args, int batch, int row, int column, RowTile tile)
+        where TActivation : struct, IGpuActivation
+    {
+        if (column < args.N)
+        {
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row, column, tile.R0);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 1, column, tile.R1);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 2, column, tile.R2);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 3, column, tile.R3);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 4, column, tile.R4);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 5, column, tile.R5);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 6, column, tile.R6);
+            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 7, column, tile.R7);
+        }
+    }
+
+    private static void Spill<TShape>(ArrayView<Quad> shared, int at, RowTile tile)
+        where TShape : struct, ISharedShape
+    {
+        int row = 1 << TShape.QuadBits;
+        shared[at] = tile.R0;
+        shared[at + row] = tile.R1;
+        shared[at + 2 * row] = tile.R2;
+        shared[at + 3 * row] = tile.R3;
+        shared[at + 4 * row] = tile.R4;
+        shared[at + 5 * row] = tile.R5;
+        shared[at + 6 * row] = tile.R6;
+        shared[at + 7 * row] = tile.R7;
+    }
+
+    // From nothing on, as the wide shape adds: a part's -0 becomes 0.
+    private static void StoreMerged<TShape, TActivation>(in GpuMatMulArguments args, ArrayView<Quad> shared, int batch, int row0, int column0)
+        where TShape : struct, ISharedShape
+        where TActivation : struct, IGpuActivation
+    {
+        int tile = 1 << (2 * TShape.QuadBits + 2);
+        for (int index = Group.IdxX; index < tile; index += GroupSize)
+        {
+            Quad value = default;
+            for (int part = 0; part < Parts; part++)
+            {
+                value = Quad.Add(value, shared[part * tile + index]);
+            }
+            int column = column0 + (index & ((1 << TShape.QuadBits) - 1)) * 4;
+            if (column < args.N)
+            {
+                GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row0 + (index >> TShape.QuadBits), column, value);
+            }
+        }
+    }
 }

@@ -17,6 +17,9 @@ internal sealed record DeviceFacts(DeviceKind Kind, int Compute, int WarpSize, i
     /// <summary>The architectures that every CUDA kernel is assembled for; others run the nearest below them.</summary>
     public static IReadOnlyList<int> CudaArchitectures { get; } = [60, 70, 75, 80, 86, 89, 90];
 
+    /// <summary>Threads that a group may have.</summary>
+    public int MaxGroupSize { get; init; } = 1024;
+
     /// <summary>True where the simulator plays a device with tensor cores: its warps have 32 threads, its intrinsics are emulated.</summary>
     public bool Emulated { get; init; }
 
@@ -34,8 +37,11 @@ internal sealed record DeviceFacts(DeviceKind Kind, int Compute, int WarpSize, i
         CudaAccelerator cuda => Cuda(cuda.Architecture.Major * 10 + cuda.Architecture.Minor, cuda.NumMultiprocessors),
         // Sub-groups differ from driver to driver (PoCL's is the whole group): no kernel asks for them.
         CLAccelerator device => new(
-            DeviceKind.OpenCL, 0, 1, device.NumMultiprocessors, (int)Math.Min(device.MaxSharedMemoryPerGroup, int.MaxValue), device.DeviceType == CLDeviceType.CL_DEVICE_TYPE_CPU),
-        _ => new(DeviceKind.Simulator, 0, 1, accelerator.NumMultiprocessors, 48 << 10, false),
+            DeviceKind.OpenCL, 0, 1, device.NumMultiprocessors, (int)Math.Min(device.MaxSharedMemoryPerGroup, int.MaxValue), device.DeviceType == CLDeviceType.CL_DEVICE_TYPE_CPU)
+        {
+            MaxGroupSize = device.MaxNumThreadsPerGroup,
+        },
+        _ => new(DeviceKind.Simulator, 0, 1, accelerator.NumMultiprocessors, 48 << 10, false) { MaxGroupSize = accelerator.MaxNumThreadsPerGroup },
     };
 
     /// <summary>A CUDA device that need not be here.</summary>

@@ -65,6 +65,22 @@ internal sealed class GpuDevice : Device
         return new GpuDevice(context, context.CreateCPUAccelerator(0), "simulator", DeviceFacts.Emulating(compute, multiprocessors));
     }
 
+    /// <summary>The n-th OpenCL device, taken for a GPU whatever it is: so a processor's OpenCL runs the kernels that its own choice would leave out.</summary>
+    public static GpuDevice OpenAsGpu(int index)
+    {
+        Context context = CreateContext(DeviceKind.OpenCL);
+        try
+        {
+            Accelerator accelerator = context.CreateCLAccelerator(index);
+            return new GpuDevice(context, accelerator, $"opencl:{index}", DeviceFacts.Of(accelerator) with { IsVectorProcessor = false });
+        }
+        catch
+        {
+            context.Dispose();
+            throw;
+        }
+    }
+
     /// <summary>A CUDA device that is not here. Its workers can only measure; <paramref name="prepared"/> hears which kernels they would run.</summary>
     public static GpuDevice Absent(DeviceFacts facts, Action<GpuKernel> prepared) => new(null, null, "cuda:0", facts) { Prepared = prepared };
 
@@ -137,7 +153,7 @@ internal sealed class GpuDevice : Device
         => new GpuWorker(this, account, (GpuConstants)constants);
 
     public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products
-        => KernelChoice.All(Facts).Select(choice => (choice.Format, $"{KernelChoice.Describe(choice.Kernel)}; {KernelChoice.DescribeAttention(choice.Kernel)}", choice.Reason));
+        => KernelChoice.All(Facts).Select(choice => (choice.Format, $"{KernelChoice.Describe(choice.Kernel)}; {KernelChoice.DescribeAttention(Facts, choice.Kernel)}", choice.Reason));
 
     public override (int FromDisk, int Compiled) KernelCounts
     {

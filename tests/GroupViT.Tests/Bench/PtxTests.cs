@@ -30,6 +30,8 @@ internal sealed class PtxTests
             Assert.That(listed, Is.EqualTo(kernels.Select(kernel => kernel.Name)), $"sm_{architecture}: write the table again (the command is in it)");
         }
         Assert.That(Names(90), Has.Some.Contains("BFloat16Tensors").And.Some.Contains("Float16Tensors").And.Some.Contains("Float32Tensors"));
+        Assert.That(Names(90), Has.Some.Contains("AsyncTileCopy, DeepShared").And.Some.Contains("AsyncTileCopy, WideShared"), "both shapes of the float32 product");
+        Assert.That(Names(60), Has.Some.Contains("PlainTileCopy, DeepShared").And.Some.Contains("PlainTileCopy, WideShared").And.Some.Contains("SplitAttention"));
         Assert.That(Names(75), Has.Some.Contains("Float16TensorsK8").And.Some.Contains("BFloat16Quads").And.None.Contains("AsyncTileCopy"));
         Assert.That(Names(60), Has.Some.Contains("Float16Quads").And.Some.Contains("BFloat16Quads").And.None.Contains("TensorMatMul"));
     }

@@ -3,6 +3,7 @@ using GroupViT.Kernels;
 namespace GroupViT.Tests.Kernels;
 
 [TestFixtureSource(typeof(TestDevices), nameof(TestDevices.All))]
+[TestFixtureSource(typeof(TestDevices), nameof(TestDevices.AsGpu))]
 internal sealed class AttentionTests(TestDevice device)
 {
     private static readonly (int Batch, int Queries, int Keys, int Heads, int Size)[] Shapes =

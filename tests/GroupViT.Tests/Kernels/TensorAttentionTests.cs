@@ -63,17 +63,7 @@ internal sealed class TensorAttentionTests
     }
 
     [TestCaseSource(nameof(Devices)), Category("Simulator")]
-    public void Queries_that_prefer_no_key_get_the_mean(TestDevice device, WeightFormat format)
-    {
-        const int Keys = 37;
-        OperationHarness harness = new(device);
-        Attention attention = Self(format, 3, Keys, 1, 64);
-        float[] values = [.. Enumerable.Range(0, Keys * 64).Select(i => (float)(i * 7 % 101 - 50))];
-        harness.With(attention.Q.Tensor, new float[3 * 64]).With(attention.V.Tensor, values);
-        float[] actual = harness.Floats(attention, attention.Y.Tensor);
-        float[] expected = [.. Enumerable.Range(0, 3 * 64).Select(i => Enumerable.Range(0, Keys).Sum(key => values[key * 64 + i % 64]) * (1f / Keys))];
-        Assert.That(actual, Is.EqualTo(expected), "every key once, and none twice");
-    }
+    public void Queries_that_prefer_no_key_get_the_mean(TestDevice device, WeightFormat format) => IndifferentQueriesGetTheMean(device, format, keys: 37);
 
     [TestCaseSource(nameof(Devices)), Category("Simulator")]
     public void It_equals_its_definition(TestDevice device, WeightFormat format)
@@ -147,7 +137,7 @@ internal sealed class TensorAttentionTests
 
     // Keys are codes of signs; a query is one of them, so much nearer to it than to the others that they weigh 10^-38. The values are odd
     // integers that every format holds: the output is the found key's value exactly, or a lane got another's number.
-    private static void EachQueryFindsItsKey(TestDevice device, WeightFormat format, int queries, int keys, int size)
+    internal static void EachQueryFindsItsKey(TestDevice device, WeightFormat format, int queries, int keys, int size)
     {
         OperationHarness harness = new(device);
         Attention attention = Self(format, queries, keys, 1, size) with { Scale = 32 };
@@ -161,13 +151,24 @@ internal sealed class TensorAttentionTests
         Assert.That(harness.Floats(attention, attention.Y.Tensor), Is.EqualTo(expected));
     }
 
-    private static float[] Numbers(int count, int seed)
+    internal static void IndifferentQueriesGetTheMean(TestDevice device, WeightFormat format, int keys)
+    {
+        OperationHarness harness = new(device);
+        Attention attention = Self(format, 3, keys, 1, 64);
+        float[] values = [.. Enumerable.Range(0, keys * 64).Select(i => (float)(i * 7 % 101 - 50))];
+        harness.With(attention.Q.Tensor, new float[3 * 64]).With(attention.V.Tensor, values);
+        float[] actual = harness.Floats(attention, attention.Y.Tensor);
+        float[] expected = [.. Enumerable.Range(0, 3 * 64).Select(i => Enumerable.Range(0, keys).Sum(key => values[key * 64 + i % 64]) * (1f / keys))];
+        Assert.That(actual, Is.EqualTo(expected), "every key once, and none twice");
+    }
+
+    internal static float[] Numbers(int count, int seed)
     {
         Random random = new(seed);
         return [.. Enumerable.Range(0, count).Select(_ => 2 * random.NextSingle() - 1)];
     }
 
-    private static Attention Self(WeightFormat format, int queries, int keys, int heads, int size, int batch = 1) => new(
+    internal static Attention Self(WeightFormat format, int queries, int keys, int heads, int size, int batch = 1) => new(
         Tensor.Float("q", batch, queries, heads * size), Tensor.Float("k", batch, keys, heads * size), Tensor.Float("v", batch, keys, heads * size),
         Tensor.Float("y", batch, queries, heads * size), heads, 1 / MathF.Sqrt(size)) { Format = format };
 }

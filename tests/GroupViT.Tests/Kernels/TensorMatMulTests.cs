@@ -61,29 +61,8 @@ internal sealed class TensorMatMulTests
         Exact(device, format, 33, 36, 256);
     }
 
-    // Products and sums of such numbers are exact in every format: any lane that gets another's number shows.
     private static void Exact(TestDevice device, WeightFormat format, int m, int n, int k)
-    {
-        OperationHarness harness = new(device, 7) { Values = Values.Ties };
-        MatMul product = Product(harness, m, n, k, format);
-        Dictionary<Tensor, uint[]> results = harness.Run(product);
-        float[] a = [.. results[product.A.Tensor].Select(BitConverter.UInt32BitsToSingle)];
-        float[] b = new float[product.N * product.K];
-        product.B.Tensor.Reader!(b);
-        float[] y = [.. results[product.Y.Tensor].Select(BitConverter.UInt32BitsToSingle)];
-        for (int row = 0; row < product.M; row++)
-        {
-            for (int column = 0; column < product.N; column++)
-            {
-                float expected = 0;
-                for (int i = 0; i < product.K; i++)
-                {
-                    expected += a[row * product.K + i] * b[column * product.K + i];
-                }
-                Assert.That(y[row * product.N + column], Is.EqualTo(expected), $"[{row}, {column}]");
-            }
-        }
-    }
+        => ExactProduct.Check(device, harness => Product(harness, m, n, k, format));
 
     [TestCaseSource(nameof(Devices)), Category("Simulator")]
     public void Bias_activation_residual_heads_and_batches_are_those_of_the_definition(TestDevice device, WeightFormat format)

@@ -32,9 +32,26 @@ internal sealed class TestDevice(string name, DeviceKind kind, Func<Device> open
 /// <summary>Every device that the suite runs on. A kind that is missing here is one ignored fixture, by name.</summary>
 internal static class TestDevices
 {
-    private static readonly Lazy<IReadOnlyList<TestDevice>> Found = new(Find);
+    private static readonly Lazy<(IReadOnlyList<TestDevice> Present, IReadOnlyList<TestDevice> Disguised)> Found = new(Find);
 
-    public static IReadOnlyList<TestDevice> Present => Found.Value;
+    public static IReadOnlyList<TestDevice> Present => Found.Value.Present;
+
+    /// <summary>Processors behind OpenCL that are given a GPU's kernels, for what a processor's own choice leaves out.</summary>
+    public static IReadOnlyList<TestDevice> Disguised => Found.Value.Disguised;
+
+    /// <summary>For [TestFixtureSource]: one fixture per <see cref="Disguised"/> device, category OpenCL.</summary>
+    public static IEnumerable<TestFixtureData> AsGpu
+    {
+        get
+        {
+            foreach (TestDevice device in Disguised)
+            {
+                TestFixtureData data = new(device);
+                data.Properties.Add("Category", device.Kind.ToString());
+                yield return data;
+            }
+        }
+    }
 
     /// <summary>For [TestFixtureSource]: one fixture per device, categories Cpu, Simulator, OpenCL, Cuda.</summary>
     public static IEnumerable<TestFixtureData> All
@@ -60,18 +77,23 @@ internal static class TestDevices
         }
     }
 
-    private static List<TestDevice> Find()
+    private static (IReadOnlyList<TestDevice> Present, IReadOnlyList<TestDevice> Disguised) Find()
     {
+        List<TestDevice> disguised = [];
         List<TestDevice> devices =
         [
             new("cpu", DeviceKind.Cpu, () => new CpuDevice()),
             new("simulator", DeviceKind.Simulator, GpuDevice.OpenSimulator),
         ];
-        foreach ((DeviceKind kind, int index, string _, bool _) in GpuDevice.Find())
+        foreach ((DeviceKind kind, int index, string _, bool isGpu) in GpuDevice.Find())
         {
+            if (kind == DeviceKind.OpenCL && !isGpu)
+            {
+                disguised.Add(new TestDevice($"opencl:{index} as a GPU", kind, () => GpuDevice.OpenAsGpu(index)));
+            }
             devices.Add(new TestDevice($"{kind.ToString().ToLowerInvariant()}:{index}", kind, () => GpuDevice.Open(kind, index)));
         }
-        return devices;
+        return (devices, disguised);
     }
 }
 
@@ -82,7 +104,7 @@ internal sealed class TestDevicesTearDown
     [OneTimeTearDown]
     public void Close()
     {
-        foreach (TestDevice device in TestDevices.Present)
+        foreach (TestDevice device in TestDevices.Present.Concat(TestDevices.Disguised))
         {
             device.Close();
         }
