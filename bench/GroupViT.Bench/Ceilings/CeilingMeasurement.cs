@@ -90,13 +90,13 @@ internal sealed class CeilingMeasurement : IDisposable
         using GpuBlock a = new(Device, size, account, "ceiling");
         using GpuBlock b = new(Device, size, account, "ceiling");
         using GpuBlock c = new(Device, size, account, "ceiling");
-        using GpuBlock result = new(Device, Steps.Threads * sizeof(float), account, "ceiling");
+        using GpuBlock result = new(Device, Steps.StreamThreads * sizeof(float), account, "ceiling");
         var (target, first, second) = (a.View<float>(0, 4L * quads), b.View<float>(0, 4L * quads), c.View<float>(0, 4L * quads));
         foreach (var stream in new[] { target, first, second })
         {
             Steps.Fill(stream, quads).Run();
         }
-        var sums = result.View<float>(0, Steps.Threads);
+        var sums = result.View<float>(0, Steps.StreamThreads);
         return (
             Rate(passes => (Steps.Read(sums, first, quads, passes), size)),
             Rate(passes => (Steps.Copy(target, first, quads, passes), 2 * size)),

@@ -13,10 +13,13 @@ internal sealed class CeilingSteps(GpuBinding binding)
     private readonly DeviceFacts facts = binding.Device.Facts;
 
     /// <summary>
-    /// Of the kernels without groups. A GPU's multiprocessor gets 1,024, which each can hold at 64 registers, so that all run from
-    /// beginning to end at the same time; a processor a few groups for each of its own threads. The simulator's threads are threads of the system.
+    /// Of the multiply-adds. A GPU's multiprocessor gets 1,024, which each can hold at 64 registers, so that all run from beginning to end at the
+    /// same time; a processor a few groups for each of its own threads. The simulator's threads are threads of the system.
     /// </summary>
-    public int Threads => facts.Kind == DeviceKind.Simulator ? 16 : facts.Multiprocessors * (facts.IsVectorProcessor ? 4 * GpuKernel.FlatGroupSize : 1024);
+    public int Threads => Filling(16);
+
+    /// <summary>Of the streams: the assembler unrolls the kernel that reads, and 640 threads of its 90 registers are what a multiprocessor holds at once.</summary>
+    public int StreamThreads => Filling(10);
 
     /// <summary>Groups of the matrix instructions' kernel: 16 warps a multiprocessor, four for each tensor core, at up to 128 registers.</summary>
     public int MatrixGroups => facts.Kind == DeviceKind.Simulator ? 2 : facts.Multiprocessors * 4;
@@ -56,18 +59,18 @@ internal sealed class CeilingSteps(GpuBinding binding)
     }
 
     /// <summary>Quads of a stream that all threads take in whole steps, of so many that there are.</summary>
-    public int StreamQuads(long quads) => (int)(Math.Max(quads / (Threads * Streams.Unrolled), 1) * (Threads * Streams.Unrolled));
+    public int StreamQuads(long quads) => (int)(Math.Max(quads / (StreamThreads * Streams.Unrolled), 1) * (StreamThreads * Streams.Unrolled));
 
     public GpuStep Read(ArrayView<float> result, ArrayView<float> source, int quads, int passes)
-        => binding.Step<StreamArguments>(Streams.Read, Threads, Stream(result, source, source, quads, passes));
+        => binding.Step<StreamArguments>(Streams.Read, StreamThreads, Stream(result, source, source, quads, passes));
 
     public GpuStep Copy(ArrayView<float> target, ArrayView<float> source, int quads, int passes)
-        => binding.Step<StreamArguments>(Streams.Copy, Threads, Stream(target, source, source, quads, passes));
+        => binding.Step<StreamArguments>(Streams.Copy, StreamThreads, Stream(target, source, source, quads, passes));
 
     public GpuStep Triad(ArrayView<float> target, ArrayView<float> first, ArrayView<float> second, int quads, int passes)
-        => binding.Step<StreamArguments>(Streams.Triad, Threads, Stream(target, first, second, quads, passes));
+        => binding.Step<StreamArguments>(Streams.Triad, StreamThreads, Stream(target, first, second, quads, passes));
 
-    public GpuStep Fill(ArrayView<float> target, int quads) => binding.Step<StreamArguments>(Streams.Fill, Threads, Stream(target, target, target, quads, 1));
+    public GpuStep Fill(ArrayView<float> target, int quads) => binding.Step<StreamArguments>(Streams.Fill, StreamThreads, Stream(target, target, target, quads, 1));
 
     /// <summary>Every kernel, for who asks which there are.</summary>
     public void PrepareAll()
@@ -87,11 +90,14 @@ internal sealed class CeilingSteps(GpuBinding binding)
         Fill(default, quads);
     }
 
+    private int Filling(int groups)
+        => facts.Kind == DeviceKind.Simulator ? 16 : facts.Multiprocessors * GpuKernel.FlatGroupSize * (facts.IsVectorProcessor ? 4 : groups);
+
     private StreamArguments Stream(ArrayView<float> target, ArrayView<float> first, ArrayView<float> second, int quads, int passes)
     {
-        int each = quads / Threads;
+        int each = quads / StreamThreads;
         return facts.IsVectorProcessor
             ? new StreamArguments(target, first, second, each, 1, each / Streams.Unrolled, passes)
-            : new StreamArguments(target, first, second, 1, Threads, each / Streams.Unrolled, passes);
+            : new StreamArguments(target, first, second, 1, StreamThreads, each / Streams.Unrolled, passes);
     }
 }
