@@ -24,6 +24,7 @@ internal static class BenchProgram
             FolderCommand.Create(),
             SoakCommand.Create(),
             StartupCommand.Create(),
+            FirstMaskCommand.Create(),
             OperationsCommand.Create(),
             ProductsCommand.Create(),
             MemoryCommand.Create(),

@@ -5,7 +5,7 @@ Times one call from pixels on the device to the image embedding on the device: e
 graphs); and, where onnxruntime has a CUDA provider, that. Precisions: float32 (TF32 off), tf32, bf16 and fp16 autocast. The median of
 repeated calls, each waited for, is what a caller waits; with batches it is also the throughput.
 
-    python3 bench/gpu/reference.py [--device cuda:0] [--size 224 448] [--batch 1 8 64] [--seconds 1] [--no-compile] [--no-onnx]
+    python3 bench/gpu/reference.py [--device cuda:0] [--size 224 448] [--batch 1 8 64] [--seconds 1] [--budget S] [--no-compile] [--no-onnx]
 """
 
 import argparse
@@ -14,6 +14,8 @@ import io
 import statistics
 import sys
 import time
+
+started = time.perf_counter()  # importing takes its time too
 
 import torch
 import transformers
@@ -91,42 +93,56 @@ def main():
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 8, 64])
     parser.add_argument("--precision", nargs="+", default=["float32", "tf32", "bf16", "fp16"])
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--budget", type=float, default=float("inf"), help="seconds after which no further case begins; what is left out is named")
     parser.add_argument("--no-compile", action="store_true")
     parser.add_argument("--no-onnx", action="store_true")
     arguments = parser.parse_args()
+    end = started + arguments.budget
     device = torch.device(arguments.device)
     hardware = torch.cuda.get_device_name(device) if device.type == "cuda" else "processor"
     print(f"torch {torch.__version__}, transformers {transformers.__version__}, CUDA {torch.version.cuda}, {hardware}\n", flush=True)
     print("| runner | precision | input | batch | median ms | pictures/s | calls |")
     print("|---|---|---:|---:|---:|---:|---:|", flush=True)
     failed = False
+    longest = {}  # seconds of a runner's longest case so far, its making included
 
-    def row(runner, precision, size, batch, call):
+    def row(runner, precision, size, batch, make):
         nonlocal failed
+        begun = time.perf_counter()
+        if begun + longest.get(runner, 0) > end:
+            failed = True
+            print(f"| {runner} | {precision} | {size} | {batch} | skipped: no time left | | |", flush=True)
+            return
         try:
-            ms, calls = median_ms(call, device, arguments.seconds)
-            print(f"| {runner} | {precision} | {size} | {batch} | {ms:.3f} | {1e3 * batch / ms:.0f} | {calls} |", flush=True)
+            call = make()
+            if call is not None:
+                ms, calls = median_ms(call, device, arguments.seconds)
+                print(f"| {runner} | {precision} | {size} | {batch} | {ms:.3f} | {1e3 * batch / ms:.0f} | {calls} |", flush=True)
         except Exception as error:  # one runner's failure must not take the others' numbers
             failed = True
             print(f"| {runner} | {precision} | {size} | {batch} | failed: {str(error).splitlines()[0][:80] if str(error) else type(error).__name__} | | |", flush=True)
+        longest[runner] = max(longest.get(runner, 0), time.perf_counter() - begun)
 
-    for size in arguments.size:
-        torch.manual_seed(1)
-        encoder = ImageEncoder(size).to(device)
-        for batch in arguments.batch:
-            pixels = torch.randn(batch, 3, size, size, device=device)
-            for precision in arguments.precision:
-                with torch.inference_mode(), precision_of(precision, device):
-                    row("eager", precision, size, batch, lambda: encoder(pixels))
-                    if not arguments.no_compile:
-                        torch._dynamo.reset()
-                        compiled = torch.compile(encoder, mode="max-autotune", fullgraph=False)
-                        row("compile", precision, size, batch, lambda: compiled(pixels))
-            if not arguments.no_onnx:
-                with torch.no_grad():
-                    call = onnx_call(encoder, pixels)
-                if call is not None:
-                    row("onnxruntime", "float32", size, batch, call)
+    def compiled(encoder, pixels):
+        torch._dynamo.reset()
+        module = torch.compile(encoder, mode="max-autotune", fullgraph=False)
+        return lambda: module(pixels)
+
+    # What takes long comes last: eager of everything, then ONNX Runtime, then what is compiled.
+    runners = ["eager"] + ([] if arguments.no_onnx else ["onnxruntime"]) + ([] if arguments.no_compile else ["compile"])
+    for runner in runners:
+        for size in arguments.size:
+            torch.manual_seed(1)
+            encoder = ImageEncoder(size).to(device)
+            for batch in arguments.batch:
+                pixels = torch.randn(batch, 3, size, size, device=device)
+                if runner == "onnxruntime":
+                    with torch.no_grad():
+                        row(runner, "float32", size, batch, lambda: onnx_call(encoder, pixels))
+                    continue
+                for precision in arguments.precision:
+                    with torch.inference_mode(), precision_of(precision, device):
+                        row(runner, precision, size, batch, (lambda: compiled(encoder, pixels)) if runner == "compile" else (lambda: lambda: encoder(pixels)))
     return 1 if failed else 0
 
 

@@ -59,7 +59,7 @@ public static class DeviceCatalog
         return Precisions(device);
     }
 
-    private static Precision[] Precisions(Device device) => [.. Enum.GetValues<Precision>().Where(precision => device.Supports(precision.WeightFormat()))];
+    internal static Precision[] Precisions(Device device) => [.. Enum.GetValues<Precision>().Where(precision => device.Supports(precision.WeightFormat()))];
 
     /// <summary>Opens a device by name for a precision, and says how its waiting threads wait.</summary>
     /// <exception cref="DeviceUnavailableException">There is none of that name, it does not open, or it has no kernels for the precision.</exception>

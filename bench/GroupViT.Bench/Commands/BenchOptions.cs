@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
 using GroupViT.Bench.Measuring;
+using GroupViT.Kernels.Devices;
+using GroupViT.Native;
 
 namespace GroupViT.Bench.Commands;
 
@@ -32,6 +34,10 @@ internal static class BenchOptions
             return preset;
         },
     };
+
+    public static Option<string> Device() => new("--device") { Description = "cpu, cuda:N, opencl:N; default: cpu", DefaultValueFactory = _ => "cpu", HelpName = "DEVICE" };
+
+    public static Option<Precision> Precision() => new("--precision") { Description = "Float32, TensorFloat32, BFloat16, Float16; default: Float32", DefaultValueFactory = _ => Native.Precision.Float32 };
 
     public static Option<string?> Out() => new("--out") { Description = "also write bench/results/NAME.md", HelpName = "NAME" };
 
@@ -89,6 +95,19 @@ internal static class BenchOptions
     public static int[] Actual(IEnumerable<int> threads) => [.. threads.Select(Actual).Distinct()];
 
     public static int Actual(int threads) => threads == 0 ? Environment.ProcessorCount : threads;
+
+    /// <summary>Opens a device that kernels of ILGPU's run on.</summary>
+    /// <exception cref="BenchException">It is the cpu device.</exception>
+    public static GpuDevice OpenGpu(string name)
+    {
+        Device device = DeviceCatalog.Open(name);
+        if (device is GpuDevice gpu)
+        {
+            return gpu;
+        }
+        device.Dispose();
+        throw new BenchException($"this is measured on cuda:N and opencl:N, not on {name}");
+    }
 
     /// <summary>The command as it was typed, for who wants to measure again.</summary>
     public static string CommandLine(ParseResult parsed)

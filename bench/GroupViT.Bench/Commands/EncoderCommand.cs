@@ -12,20 +12,25 @@ namespace GroupViT.Bench.Commands;
 internal static class EncoderCommand
 {
     private const string Sole = "run";
+    private const string Image = "image";
+    private const string Text = "text";
+    private const string Segment = "segment";
 
     public static Command Create()
     {
         Option<int[]> sizes = BenchOptions.Sizes();
         Option<int[]> batches = BenchOptions.Batches();
         Option<int[]> threads = BenchOptions.ThreadCounts();
-        Option<string> device = new("--device") { Description = "cpu, cuda:N, opencl:N; default: cpu", DefaultValueFactory = _ => "cpu", HelpName = "DEVICE" };
-        Option<Precision> precision = new("--precision") { Description = "Float32, TensorFloat32, BFloat16, Float16", DefaultValueFactory = _ => Precision.Float32 };
+        Option<string> device = BenchOptions.Device();
+        Option<Precision> precision = BenchOptions.Precision();
+        Option<string[]> parts = Parts();
         Option<double> seconds = BenchOptions.Seconds(3, "for each cell");
         Option<string?> output = BenchOptions.Out();
-        Command command = new("encoder", "Time image encoder, text encoder and whole segmentations.") { sizes, batches, threads, device, precision, seconds, output };
+        Command command = new("encoder", "Time image encoder, text encoder and whole segmentations.") { sizes, batches, threads, device, precision, parts, seconds, output };
         command.SetAction((parsed, cancellation) =>
         {
             using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
+            string[] chosen = parsed.GetValue(parts)!;
             Run run = new(model, parsed.GetValue(device)!, parsed.GetValue(precision), parsed.GetValue(seconds), cancellation);
             foreach (int count in run.IsCpu ? BenchOptions.Actual(parsed.GetValue(threads)!) : [0])
             {
@@ -33,23 +38,42 @@ internal static class EncoderCommand
                 {
                     foreach (int batch in parsed.GetValue(batches)!)
                     {
-                        run.ImageEncoder(size, batch, count);
-                        run.Segment(size, batch, count);
+                        if (chosen.Contains(Image))
+                        {
+                            run.ImageEncoder(size, batch, count);
+                        }
+                        if (chosen.Contains(Segment))
+                        {
+                            run.Segment(size, batch, count);
+                        }
                     }
                 }
-                run.TextEncoder(count);
+                if (chosen.Contains(Text))
+                {
+                    run.TextEncoder(count);
+                }
             }
-            new ResultFile($"End to end on {run.Device}", Machine.Here(), BenchOptions.CommandLine(parsed))
+            ResultFile file = new ResultFile($"End to end on {run.Device}", Machine.Here(), BenchOptions.CommandLine(parsed))
                 .Add(
                     "Cells", run.Cells,
                     $"Image encoder: normalised pixels to embeddings and group maps. Text encoder: token ids of {SessionPlan.TextBatch} texts of {ModelWorkloads.TextLength} tokens to embeddings. Segment: "
                     + $"PNG files of 640 x 640 pixels (one photograph, {new FileInfo(BenchInput.PictureFile).Length / 1000} KB) to masks of {BenchInput.Labels.Count} labels, decoding included. Median and spread (interquartile range) of a "
-                    + "call with the whole batch; the share of the ceiling is by round, against the FMA rate measured before it.")
-                .Add("Around the network", run.Around, "Medians for one call with the whole batch, of the same runs as above. Around = (prepare + label) / (prepare + encode + label).")
-                .Finish(parsed, parsed.GetValue(output));
+                    + "call with the whole batch; the share of the ceiling is by round, against the FMA rate measured before it.");
+            if (chosen.Contains(Segment))
+            {
+                file.Add("Around the network", run.Around, "Medians for one call with the whole batch, of the same runs as above. Around = (prepare + label) / (prepare + encode + label).");
+            }
+            file.Finish(parsed, parsed.GetValue(output));
             return Task.CompletedTask;
         });
         return command;
+    }
+
+    private static Option<string[]> Parts()
+    {
+        Option<string[]> parts = new("--parts") { Description = $"what is timed; default: {Image} {Text} {Segment}", DefaultValueFactory = _ => [Image, Text, Segment], AllowMultipleArgumentsPerToken = true };
+        parts.AcceptOnlyFromAmong(Image, Text, Segment);
+        return parts;
     }
 
     private sealed class Run(GroupVitModel model, string deviceName, Precision precision, double seconds, CancellationToken cancellation)
@@ -74,6 +98,7 @@ internal static class EncoderCommand
         {
             using PreparedTextEncoder encoder = new(model, deviceName, SessionPlan.TextBatch, ModelWorkloads.TextLength, threads);
             (int[] ids, int[] lengths) = BenchInput.Texts(model, SessionPlan.TextBatch, ModelWorkloads.TextLength);
+            Device = $"{encoder.Network.DeviceName} ({encoder.Network.DeviceDescription})";
             Add("text encoder", $"{ModelWorkloads.TextLength} tokens", SessionPlan.TextBatch, threads, encoder.Network.Flops, Measure(threads, () => encoder.Run(ids, lengths)));
         }
 
@@ -81,6 +106,7 @@ internal static class EncoderCommand
         {
             string file = BenchInput.PictureFile;
             using Session session = model.OpenSession(new SessionOptions { Device = deviceName, Precision = precision, MaxSize = (size, size), MaxBatch = batch, MaxLabels = ModelWorkloads.Labels, Threads = threads });
+            Device = $"{session.DeviceName} ({session.DeviceDescription})";
             LabelBank bank = session.EncodeLabels(BenchInput.Labels);
             SegmentationOptions rules = new() { ShortSide = size };
             List<(double Decode, double Prepare, double Encode, double Label)> parts = [];

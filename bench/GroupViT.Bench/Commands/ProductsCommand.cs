@@ -1,5 +1,6 @@
 using System.CommandLine;
 using System.Globalization;
+using GroupViT.Bench.Ceilings;
 using GroupViT.Bench.Measuring;
 using GroupViT.Bench.Workloads;
 using GroupViT.Kernels;
@@ -36,30 +37,36 @@ internal static class ProductsCommand
 
     private static void Run(ParseResult parsed, string name, int threads, double seconds, string? output, CancellationToken cancellation)
     {
-        DeviceInfo device = DeviceCatalog.List().FirstOrDefault(found => found.Name == name) ?? throw new BenchException($"there is no {name} here");
-        MarkdownTable table = new("product", ">M", ">N", ">K", "weights", ">cpu GFLOP/s", $">{name} GFLOP/s", ">spread", ">of cpu");
+        using GpuDevice device = BenchOptions.OpenGpu(name);
+        DeviceCeilings ceilings = CeilingMeasurement.Of(device);
+        MarkdownTable table = new("product", ">M", ">N", ">K", "weights", ">cpu GFLOP/s", $">{name} GFLOP/s", ">spread", ">of cpu", ">of ceiling");
         foreach ((string shape, int m, int n, int k) in Shapes)
         {
-            foreach (Precision precision in DeviceCatalog.Precisions(name))
+            foreach (Precision precision in DeviceCatalog.Precisions(device))
             {
                 cancellation.ThrowIfCancellationRequested();
                 MatMul exact = Product(m, n, k, WeightFormat.Float32);
+                MatMul product = Product(m, n, k, precision.WeightFormat());
                 using PreparedOperation cpu = new(exact, threads);
-                using PreparedOperation other = new(Product(m, n, k, precision.WeightFormat()), threads, name);
-                AlternatingResult result = new Alternating { Budget = TimeSpan.FromSeconds(seconds) }.Run([new("cpu", cpu.Run), new(name, other.Run)], cancellation);
+                using PreparedOperation other = new(product, device, threads);
+                using LaunchChain chain = other.Chain();
+                AlternatingResult result = new Alternating { Budget = TimeSpan.FromSeconds(seconds), Warmup = TimeSpan.FromSeconds(Math.Min(seconds, 0.5)) }
+                    .Run([new("cpu", cpu.Run), new(name, () => chain.Run())], cancellation);
+                (double ours, double theirs) = (result["cpu"].Median, result[name].Median / chain.Length);
                 table.Add(
-                    shape, Number(m), Number(n), Number(k), precision.ToString(), Rate(result["cpu"].Median), Rate(result[name].Median),
-                    (result[name].Spread / result[name].Median).Percent(), (result["cpu"].Median / result[name].Median).Percent());
+                    shape, Number(m), Number(n), Number(k), precision.ToString(), Rate(ours), Rate(theirs), (result[name].Spread / result[name].Median).Percent(), (ours / theirs).Percent(),
+                    ceilings.BoundOf(product, device.Facts).Share(theirs, exact.Flops, 0).Percent());
                 parsed.InvocationConfiguration.Error.WriteLine(string.Join("  ", table.Rows[^1]));
 
                 string Rate(double milliseconds) => (exact.Flops / milliseconds / 1e6).Cell(1);
             }
         }
-        new ResultFile($"Products on {device.Hardware}", Machine.Here(), BenchOptions.CommandLine(parsed))
+        new ResultFile($"Products on {device.Description}", Machine.Here(), BenchOptions.CommandLine(parsed))
+            .Add("Device", CeilingsCommand.Rates(ceilings), $"{device.Description}; {device.Facts}.")
             .Add(
                 "Beside the cpu device", table,
-                $"Medians of calls in turn, {threads} threads, weights packed, operands warm. The cpu device multiplies float32 in every row. "
-                + string.Join("; ", device.Products.Select(product => $"{product.Precision}: {product.Kernel} ({product.Reason})")) + ".")
+                $"Medians in turn, {threads} threads, weights packed, operands warm; on the device of launches in a chain that is waited for once. The cpu device multiplies float32 in every row. The ceiling is of the "
+                + "instructions that the shape's kernel multiplies with. " + string.Join("; ", device.Products.Select(product => $"{product.Format}: {product.Kernel} ({product.Reason})")) + ".")
             .Finish(parsed, output);
 
         static string Number(int value) => value.ToString(CultureInfo.InvariantCulture);

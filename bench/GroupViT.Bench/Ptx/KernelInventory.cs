@@ -1,3 +1,4 @@
+using GroupViT.Bench.Ceilings;
 using GroupViT.Kernels;
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
@@ -9,7 +10,10 @@ using ILGPU.Runtime.Cuda;
 
 namespace GroupViT.Bench.Ptx;
 
-/// <summary>Every kernel that sessions launch on a CUDA device of some architecture: asked of the programs themselves, on a device that is not here.</summary>
+/// <summary>
+/// Every kernel that sessions launch on a CUDA device of some architecture, asked of the programs themselves on a device that is not here; and
+/// those that measure what such a device allows.
+/// </summary>
 internal static class KernelInventory
 {
     /// <summary>By name. Sizes and batches are those of the benchmarks, so that both shapes of group of the tensor-core products are there.</summary>
@@ -44,7 +48,7 @@ internal static class KernelInventory
         return ((PTXCompiledKernel)kernel.Compile(backend, DeviceKind.Cuda)).PTXAssembly;
     }
 
-    // Labels of soft maps, windows, and what no session runs yet.
+    // Labels of soft maps, windows, what no session runs yet, and the ceilings' own.
     private static void Others(GpuDevice device)
     {
         Graph gradient = new();
@@ -66,6 +70,7 @@ internal static class KernelInventory
         grouping.Output("means", means);
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, 1);
+        new CeilingSteps(new GpuBinding((GpuWorker)worker, new Dictionary<Tensor, long>())).PrepareAll();
         foreach (Graph graph in (Graph[])
             [
                 gradient,

@@ -10,6 +10,9 @@ namespace GroupViT.Bench.Starting;
 /// <param name="Arguments">Its arguments.</param>
 internal sealed record ChildProcess(string Name, string Program, IReadOnlyList<string> Arguments)
 {
+    /// <summary>Variables that are set for it, beside those of this process.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
     /// <summary>From the request to start the process to its end.</summary>
     /// <exception cref="BenchException">It failed; with what it said.</exception>
     public void Run()
@@ -55,7 +58,15 @@ internal sealed record ChildProcess(string Name, string Program, IReadOnlyList<s
         }
     }
 
-    private Process Start() => Process.Start(new ProcessStartInfo(Program, Arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    private Process Start()
+    {
+        ProcessStartInfo start = new(Program, Arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach ((string name, string value) in Environment)
+        {
+            start.Environment[name] = value;
+        }
+        return Process.Start(start)!;
+    }
 
     private void Check(Process process, string output, string errors)
     {

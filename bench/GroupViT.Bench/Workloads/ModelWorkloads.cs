@@ -17,17 +17,20 @@ internal static class ModelWorkloads
     /// <summary>Tokens of a text in the benchmarks: "a photo of a ..." with start and end fits.</summary>
     public const int TextLength = 16;
 
-    public static IReadOnlyList<Workload> Image(GroupVitModel model, int size, int batch)
+    public static IReadOnlyList<Workload> Image(GroupVitModel model, int size, int batch, WeightFormat format = WeightFormat.Float32)
     {
         Graph graph = new();
-        new ImageEncoder(model.Weights).Describe(graph, batch, size, size);
+        new ImageEncoder(model.Weights, format).Describe(graph, batch, size, size);
         return Of(graph);
     }
 
-    public static IReadOnlyList<Workload> Text(GroupVitModel model)
+    /// <param name="model">Whose text side.</param>
+    /// <param name="format">Of the layers' weights.</param>
+    /// <param name="gathersOnHost">As sessions on a GPU device do.</param>
+    public static IReadOnlyList<Workload> Text(GroupVitModel model, WeightFormat format = WeightFormat.Float32, bool gathersOnHost = false)
     {
         Graph graph = new();
-        new TextEncoder(model.Weights).Describe(graph, SessionPlan.TextBatch, TextLength);
+        new TextEncoder(model.Weights, format) { GathersOnHost = gathersOnHost }.Describe(graph, SessionPlan.TextBatch, TextLength);
         return Of(graph);
     }
 
@@ -77,7 +80,10 @@ internal static class ModelWorkloads
                 {
                     PreparedOperation prepared = new(group.First().Operation, threads);
                     return new PreparedWorkload(prepared.Run, prepared);
-                }))];
+                })
+            {
+                Operation = group.First().Operation,
+            })];
 
     /// <summary>The shape in the words of the operation: M x K x N of a product, queries x keys of an attention.</summary>
     internal static string Shape(Operation operation)
@@ -116,7 +122,10 @@ internal static class ModelWorkloads
         OperationUses uses = Uses(operation);
         double written = uses.Writes.Sum(view => 4.0 * view.Batch * view.Rows * view.Columns);
         // Of a table only the rows asked for are read.
-        return written + (operation is GatherRows ? written : uses.Reads.Distinct().Sum(tensor => (double)tensor.Bytes));
+        return written + (operation is GatherRows ? written : uses.Reads.Distinct().Sum(Read));
+
+        double Read(Tensor tensor)
+            => operation is MatMul { WeightFormat: WeightFormat.BFloat16 or WeightFormat.Float16 } product && tensor == product.B.Tensor ? tensor.Bytes / 2.0 : tensor.Bytes;
     }
 
     private static OperationUses Uses(Operation operation)

@@ -10,17 +10,31 @@ internal sealed class PreparedOperation : IDisposable
     // As the planner's: nothing shares a cache line.
     private const int Alignment = 256;
 
-    private readonly Device device;
+    // Random numbers that a tensor's values repeat; a large tensor would take longer to make than to compute with.
+    private const int Different = 1 << 16;
+
+    private readonly Device? own;
     private readonly ConstantPool constants;
     private readonly Worker worker;
     private readonly Step step;
 
-    /// <param name="operation">What to run.</param>
-    /// <param name="threads">Of the cpu device.</param>
-    /// <param name="name">As <see cref="SessionOptions.Device"/>.</param>
-    public PreparedOperation(Operation operation, int threads, string name = "cpu")
+    /// <summary>On the cpu device.</summary>
+    public PreparedOperation(Operation operation, int threads)
+        : this(operation, DeviceCatalog.Open("cpu"), threads, owned: true)
     {
-        device = DeviceCatalog.Open(name);
+    }
+
+    /// <param name="operation">What to run.</param>
+    /// <param name="device">Stays open when this is disposed.</param>
+    /// <param name="threads">Of the cpu device.</param>
+    public PreparedOperation(Operation operation, Device device, int threads)
+        : this(operation, device, threads, owned: false)
+    {
+    }
+
+    private PreparedOperation(Operation operation, Device device, int threads, bool owned)
+    {
+        own = owned ? device : null;
         MemoryAccount account = new();
         constants = device.CreateConstants(account);
         worker = device.CreateWorker(account, constants, threads);
@@ -60,11 +74,14 @@ internal sealed class PreparedOperation : IDisposable
         worker.Synchronize();
     }
 
+    /// <summary>As many launches as take a while, one after another; of a GPU device.</summary>
+    public LaunchChain Chain() => new(worker, step);
+
     public void Dispose()
     {
         worker.Dispose();
         constants.Dispose();
-        device.Dispose();
+        own?.Dispose();
     }
 
     private void Fill(Operation operation, Tensor tensor, long offset, Random random)
@@ -74,7 +91,7 @@ internal sealed class PreparedOperation : IDisposable
             float[] values = new float[tensor.Count];
             for (int i = 0; i < values.Length; i++)
             {
-                values[i] = 2 * random.NextSingle() - 1;
+                values[i] = i < Different ? 2 * random.NextSingle() - 1 : values[i - Different];
             }
             worker.Upload<float>(values, offset);
             return;

@@ -1,3 +1,5 @@
+using GroupViT.Kernels;
+
 namespace GroupViT.Bench.Workloads;
 
 /// <summary>Something small to time: one operation of the network at one shape, or one step of the host's around it.</summary>
@@ -7,7 +9,11 @@ namespace GroupViT.Bench.Workloads;
 /// <param name="Flops">Floating-point operations of its products; 0 where it only moves numbers.</param>
 /// <param name="Bytes">Bytes read and written, each operand once.</param>
 /// <param name="Prepare">Makes it ready to run on so many threads.</param>
-internal sealed record Workload(string Kind, string Name, int Times, double Flops, double Bytes, Func<int, PreparedWorkload> Prepare);
+internal sealed record Workload(string Kind, string Name, int Times, double Flops, double Bytes, Func<int, PreparedWorkload> Prepare)
+{
+    /// <summary>The operation, which runs on any device; null for a step of the host's.</summary>
+    public Operation? Operation { get; init; }
+}
 
 /// <summary>A workload with its memory.</summary>
 internal sealed class PreparedWorkload(Action run, IDisposable? owner = null) : IDisposable

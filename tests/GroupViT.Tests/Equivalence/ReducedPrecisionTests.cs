@@ -1,6 +1,7 @@
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
 using GroupViT.Tests.Engine;
+using GroupViT.Tests.Kernels;
 
 namespace GroupViT.Tests.Equivalence;
 
@@ -51,6 +52,63 @@ internal sealed class ReducedPrecisionTests
             Assert.Ignore("opencl:0: no such device on this machine");
         }
         FewLabelsChange("opencl:0", precision, least, roundFactors: true);
+    }
+
+    // What a card has beside float32, by matrix instructions where there are some.
+    private static IEnumerable<TestCaseData> Cards
+        => from card in TestDevices.Present.Where(device => device.Kind == DeviceKind.Cuda)
+           from precision in DeviceCatalog.Precisions(card.Device).Where(precision => precision != Precision.Float32)
+           select new TestCaseData(card, precision) { TestName = $"{{m}}({card}, {precision})" };
+
+    [TestCaseSource(nameof(Cards)), Category("Cuda")]
+    public void A_card_changes_few_labels_of_the_scenes(TestDevice card, Precision precision)
+        => FewLabelsChange(card.Name, precision, precision == Precision.BFloat16 ? 0.995 : 0.999);
+
+    [TestCaseSource(nameof(Cards)), Category("Cuda")]
+    public void A_card_is_within_the_precisions_tolerance_at_full_size(TestDevice card, Precision precision)
+    {
+        using RecordedSubset recorded = new("image224x224*");
+        Assert.That(Verification.Run(card.Device, FullModel.Folder, recorded.Folder, null, precision).Values, Is.Not.Empty);
+    }
+
+    // To first order an error is proportional to the unit roundoff: a coarse kernel may stay within the tolerance, but not within this.
+    [TestCaseSource(nameof(Cards)), Category("Cuda")]
+    public void A_card_moves_the_embedding_no_more_than_autocast(TestDevice card, Precision precision)
+    {
+        using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
+        using Session first = model.OpenSession(Options(Precision.Float32) with { Device = card.Name });
+        using Session second = model.OpenSession(Options(precision) with { Device = card.Name });
+        Assert.That(Distance(first, second), Is.GreaterThan(0).And.LessThan(precision == Precision.BFloat16 ? 0.031 : 0.031 / 8));
+    }
+
+    // The same, of what tensor cores do to factors: the tolerance holds for both of them.
+    [Test, Category("Cpu"), Category("FullSize")]
+    public void Rounded_factors_are_within_the_precisions_tolerance_at_full_size()
+    {
+        using RecordedSubset recorded = new("image224x224*");
+        using RoundedFactorsDevice device = new(DeviceCatalog.Open("cpu"));
+        Assert.That(Verification.Run(device, FullModel.Folder, recorded.Folder, null, Precision.BFloat16).Values, Is.Not.Empty);
+        Assert.That(device.Rounded, Is.Positive);
+    }
+
+    [TestCaseSource(nameof(Cards)), Category("Cuda")]
+    public void A_card_gives_a_picture_the_same_bits_alone_and_in_a_batch(TestDevice card, Precision precision)
+    {
+        using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
+        SessionOptions options = Options(precision) with { Device = card.Name, MaxSize = (224, 224) };
+        using Session single = model.OpenSession(options);
+        using Session many = model.OpenSession(options with { MaxBatch = 9 });
+        Picture[] pictures = [.. Enumerable.Range(0, 9).Select(i => TestModels.Noise(224, 224, i))];
+        SegmentationOptions rules = new() { ShortSide = 224 };
+        // Twice: the second run is a recorded one.
+        for (int run = 0; run < 2; run++)
+        {
+            IReadOnlyList<ImageEncoding> together = many.Encode(pictures, rules);
+            for (int i = 0; i < pictures.Length; i++)
+            {
+                TestModels.AssertSameBits(together[i], single.Encode(pictures[i], rules), $"picture {i} of run {run}");
+            }
+        }
     }
 
     private static void FewLabelsChange(string device, Precision precision, double least, bool roundFactors = false)
@@ -113,13 +171,18 @@ internal sealed class ReducedPrecisionTests
         using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
         using Session first = model.OpenSession(Options(Precision.Float32));
         using Session second = model.OpenSession(Options(Precision.BFloat16), new RoundedFactorsDevice(DeviceCatalog.Open("cpu")));
+        Assert.That(Distance(first, second), Is.GreaterThan(0).And.LessThan(0.031));
+    }
+
+    private static double Distance(Session first, Session second)
+    {
         Picture picture = TestModels.Noise(448, 224);
         SegmentationOptions rules = new() { ShortSide = 224 };
         float[] a = [.. first.Encode(picture, rules).Embedding.Span];
         float[] b = [.. second.Encode(picture, rules).Embedding.Span];
         double error = Math.Sqrt(a.Zip(b, (x, y) => ((double)x - y) * ((double)x - y)).Sum());
         TestContext.Out.WriteLine($"the unit embedding moves by {error:G3}");
-        Assert.That(error, Is.GreaterThan(0).And.LessThan(0.031));
+        return error;
     }
 
     [Test, Category("Cpu")]
