@@ -1,5 +1,4 @@
 using GroupViT.Kernels.Devices;
-using GroupViT.Tests.Tools;
 
 namespace GroupViT.Tests;
 
@@ -7,19 +6,19 @@ namespace GroupViT.Tests;
 [SetUpFixture]
 internal sealed class KernelCacheSetUp
 {
-    private TemporaryFolder? folder;
+    private DirectoryInfo? folder;
 
     [OneTimeSetUp]
     public void Redirect()
     {
-        folder = new TemporaryFolder();
-        Environment.SetEnvironmentVariable(KernelCache.Variable, folder.Join("kernels"));
+        folder = Directory.CreateTempSubdirectory("groupvit-");
+        Environment.SetEnvironmentVariable(KernelCache.Variable, Path.Combine(folder.FullName, "kernels"));
     }
 
     [OneTimeTearDown]
     public void Delete()
     {
         Environment.SetEnvironmentVariable(KernelCache.Variable, null);
-        folder?.Dispose();
+        folder?.Delete(recursive: true);
     }
 }

@@ -48,7 +48,7 @@ internal sealed class FirstMask(string device, string program, string results)
         using (GroupVitModel model = GroupVitModel.Load(FullModel.Folder))
         using (Session session = model.OpenSession(new SessionOptions { Device = "cpu" }))
         {
-            session.EncodeLabels(BenchInput.Labels).Save(bank);
+            session.EncodeLabels(BenchInput.Labels, cancellation: cancellation).Save(bank);
         }
         (string executable, IReadOnlyList<string> arguments) = Command(program);
         string[] all = [.. arguments, "segment", BenchInput.PictureFile, "--out", results, "--quiet", "--device", device, "--model", FullModel.Folder, "--bank", bank];

@@ -8,7 +8,7 @@ namespace GroupViT.Tests.Bench;
 
 /// <summary>The kernels that measure a device do the work that is counted, all of it.</summary>
 [TestFixtureSource(typeof(TestDevices), nameof(TestDevices.All))]
-internal sealed class CeilingTests(TestDevice device)
+internal sealed class CeilingTests(TestDevice device) : IDisposable
 {
     private CeilingMeasurement measurement = null!;
 
@@ -22,8 +22,7 @@ internal sealed class CeilingTests(TestDevice device)
         measurement = new CeilingMeasurement((GpuDevice)device.Device);
     }
 
-    [OneTimeTearDown]
-    public void Close() => measurement?.Dispose();
+    public void Dispose() => measurement?.Dispose();
 
     [Test]
     public void Every_chain_goes_on_by_every_turn()

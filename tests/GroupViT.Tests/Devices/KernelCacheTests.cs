@@ -4,25 +4,24 @@ using GroupViT.Tests.Tools;
 namespace GroupViT.Tests.Devices;
 
 /// <summary>Compiled kernels in files: what comes back, and what is refused.</summary>
-[Category("Cpu")]
-internal sealed class KernelCacheTests
+[Category("Cpu"), FixtureLifeCycle(LifeCycle.InstancePerTestCase)]
+internal sealed class KernelCacheTests : IDisposable
 {
     private static readonly KernelImage Image = new(512, [1, 2, 3, 4, 5]);
 
-    private TemporaryFolder folder = null!;
-    private string kernels = null!;
-    private KernelCache cache = null!;
+    private static readonly bool[] NewestTwo = [false, false, false, true, true];
 
-    [SetUp]
-    public void Make()
+    private readonly TemporaryFolder folder = new();
+    private readonly string kernels;
+    private readonly KernelCache cache;
+
+    public KernelCacheTests()
     {
-        folder = new TemporaryFolder();
         kernels = folder.Join("deep/er");
         cache = new KernelCache(kernels);
     }
 
-    [TearDown]
-    public void Drop() => folder.Dispose();
+    public void Dispose() => folder.Dispose();
 
     [Test]
     public void What_was_written_is_read_by_another()
@@ -77,6 +76,7 @@ internal sealed class KernelCacheTests
         if (OperatingSystem.IsWindows())
         {
             Assert.Ignore("file modes are Unix's");
+            return;
         }
         cache.Write("a", Image);
         Assert.That(File.GetUnixFileMode(kernels), Is.EqualTo(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute));
@@ -120,7 +120,7 @@ internal sealed class KernelCacheTests
             File.SetLastWriteTimeUtc(old[i], new DateTime(2026, 1, 1 + i, 0, 0, 0, DateTimeKind.Utc));
         }
         cache.Write("a", Image);
-        Assert.That(old.Select(File.Exists), Is.EqualTo(new[] { false, false, false, true, true }));
+        Assert.That(old.Select(File.Exists), Is.EqualTo(NewestTwo));
         AssertIsImage(cache.Read("a"));
     }
 

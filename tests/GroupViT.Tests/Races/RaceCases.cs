@@ -38,11 +38,37 @@ internal static class RaceCases
         new("Softmax", _ => new Softmax(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150))),
         new("Softmax in place, fewer columns than threads", _ => new Softmax(Tensor.Float("x", 1, 2, 37), Tensor.Float("y", 1, 2, 37))) { InPlace = true },
         new("NormalizeRows", _ => new NormalizeRows(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150), 1e-12f)),
-        // Five steps of K: each of the three stages is filled again while others are read.
-        new("SharedMatMul, every stage filled again", harness => Product(harness, 9, 12, 160)),
-        new("SharedMatMul, two by two tiles of 64 x 64", harness => Product(harness, 65, 68, 32) with { Bias = harness.Vector("bias", 68), Activation = Activation.Gelu, Residual = Tensor.Float("residual", 1, 65, 68) }),
+        // Six steps of a part of K: each of the three stages is filled again while others are read.
+        new("SharedMatMul, deep, every stage filled again", harness => Product(harness, 9, 12, 384)) { Multiprocessors = 132 },
+        new("SharedMatMul, wide, with all that follows a sum", harness => Product(harness, 9, 12, 128) with { Bias = harness.Vector("bias", 12), Activation = Activation.Gelu, Residual = Tensor.Float("residual", 1, 9, 12) })
+        { Multiprocessors = 0 },
+        // Three blocks of keys: the last of four parts has none, and the last query tile is not full.
+        new("SplitAttention, heads of 16", _ => Attention(16, 35, 70)),
+        new("SplitAttention, heads of 32", _ => Attention(32, 33, 40)),
+        new("SplitAttention, heads of 64", _ => Attention(64, 3, 40)),
+        // Two tiles of tokens, the second with one; more steps of K than there are buffers.
+        new("SharedGroupAssign, up to 8 groups", _ => Grouping(5, 9, 260, 132)),
+        new("SharedGroupAssign, up to 64 groups", _ => Grouping(20, 9, 132, 8) with { StraightThrough = true }),
+        new("LabelScores", harness => Scores(harness, 3, 70, 4)),
     ];
 
     private static MatMul Product(OperationHarness harness, int m, int n, int k)
         => new(Tensor.Float("a", 1, m, k), harness.Constant("b", n, k), Tensor.Float("y", 1, m, n)) { TransposeB = true };
+
+    private static Attention Attention(int size, int queries, int keys)
+        => new(Tensor.Float("q", 1, queries, size), Tensor.Float("k", 1, keys, size), Tensor.Float("v", 1, keys, size), Tensor.Float("y", 1, queries, size), 1, 0.25f);
+
+    private static GroupAssign Grouping(int groups, int tokens, int width, int columns)
+        => new(
+            Tensor.Float("q", 1, groups, width), Tensor.Float("k", 1, tokens, width), Tensor.Float("v", 1, tokens, columns), Tensor.Float("logits", 1, groups, tokens),
+            Tensor.Float("soft", 1, groups, tokens), Tensor.Int("index", 1, 1, tokens), Tensor.Float("y", 1, groups, columns), 0.1f, 1);
+
+    private static LabelScores Scores(OperationHarness harness, int groups, int labels, int width)
+    {
+        Tensor rules = Tensor.Float("rules", 1, 1, LabelScores.RuleCount);
+        harness.With(rules, 10f, 0f, 0.5f, 0f, 5f);
+        return new LabelScores(
+            Tensor.Float("picture", 1, 1, width), Tensor.Float("groups", 1, groups, width), Tensor.Float("labels", 1, labels, width), rules,
+            Tensor.Float("work", 1, groups + 2, 2 * labels), Tensor.Float("verdict", 1, 1, LabelScores.BestAt + groups), Tensor.Float("table", 1, groups, labels + 1), LabelRules.Background);
+    }
 }
