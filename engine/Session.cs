@@ -103,6 +103,7 @@ public sealed partial class Session : IDisposable
     public void Warmup(params ReadOnlySpan<(int Width, int Height)> sizes)
     {
         int side = model.SegmentationShortSide;
+        LabelBank nothing = new(["nothing"], hasBackground: false, new float[model.Config.ProjectionDim], model.Config.ProjectionDim, ["{}"], TextNormalization.OpenAI, model.Fingerprint);
         foreach ((int width, int height) in sizes.IsEmpty ? [(side, side)] : sizes)
         {
             RgbImage blank = new(width, height);
@@ -120,6 +121,11 @@ public sealed partial class Session : IDisposable
                     InputShape shape = worker.Shape(blank, InputWay.Nvlabs, side);
                     worker.Prepare(blank, InputWay.Nvlabs, shape, 0, 1);
                     worker.Encode(shape, 1, CancellationToken.None);
+                    if (worker.SegmentsAtOnce)
+                    {
+                        // Of the labels only their number matters, and that little: the kernels are compiled, and the rest of the work is ahead of them.
+                        worker.Segment(shape, width, nothing, new SegmentationOptions(), new ushort[width * height], new long[1], new double[1], CancellationToken.None);
+                    }
                 }
             }
             finally

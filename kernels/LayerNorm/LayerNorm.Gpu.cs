@@ -10,9 +10,14 @@ internal sealed partial record LayerNorm
     {
         GpuLayerNormArguments arguments = new(this, binding);
         int rows = X.Batch * X.Rows;
-        return binding.HasNarrowGroups
-            ? binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<NarrowGroup>, rows, NarrowGroup.Threads, arguments)
-            : binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<WideGroup>, rows, WideGroup.Threads, arguments);
+        bool quads = X.Columns % 4 == 0 && AlignedQuads.Fits(X) && AlignedQuads.Fits(Y) && (Residual is not { } residual || AlignedQuads.Fits(residual));
+        return (quads, binding.HasNarrowGroups) switch
+        {
+            (true, false) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<WarpGroup>, rows, WarpGroup.Threads, arguments),
+            (true, true) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<NarrowGroup>, rows, NarrowGroup.Threads, arguments),
+            (false, false) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<WideGroup>, rows, WideGroup.Threads, arguments),
+            (false, true) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<NarrowGroup>, rows, NarrowGroup.Threads, arguments),
+        };
     }
 }
 
@@ -31,11 +36,62 @@ internal readonly struct GpuLayerNormArguments(LayerNorm operation, GpuBinding b
 
 /// <summary>A group per row; see <see cref="RowGroup"/>. The row is read three times, the second and third from the first-level cache.</summary>
 /// <remarks>
-/// Each thread reads and writes only its own columns, so Y may lie on X. A row of 384 floats is 6 per thread of 64; the two reductions
-/// have shared memory of their own each, hence one barrier each.
+/// <para>Each thread reads and writes only its own columns, so Y may lie on X. The two reductions have shared memory of their own each, hence one barrier each.</para>
+/// <para>It moves 8 bytes a number and computes little: a picture's 260 rows of 384 are 0.8 MB, 64 pictures' 51 MB. Aligned rows go by quads, a
+/// warp a row: 96 quads are three accesses of 128 bits a thread and pass, where single floats are six of 32 bits for each of 64 threads, and a
+/// reduction adds 32 parts instead of 64.</para>
 /// </remarks>
 internal static class GpuLayerNorm
 {
+    public static void Quads<TGroup>(GpuLayerNormArguments args)
+        where TGroup : struct, IGroup
+    {
+        ArrayView<float> sums = SharedMemory.Allocate<float>(TGroup.Threads);
+        ArrayView<float> squares = SharedMemory.Allocate<float>(TGroup.Threads);
+        int batch = Grid.IdxX / args.Rows;
+        int row = Grid.IdxX - batch * args.Rows;
+        ArrayView<Quad> source = args.X.Data.Cast<Quad>();
+        int from = args.X.Index(batch, row, 0) >> 2;
+        int quads = args.Columns >> 2;
+
+        Quad sum = default;
+        for (int c = Group.IdxX; c < quads; c += TGroup.Threads)
+        {
+            sum = Quad.Add(sum, source[from + c]);
+        }
+        float mean = RowGroup.Sum<TGroup>(sums, sum.Sum()) / args.Columns;
+
+        Quad square = default;
+        for (int c = Group.IdxX; c < quads; c += TGroup.Threads)
+        {
+            Quad d = Quad.Add(source[from + c], Quad.Broadcast(0f - mean));
+            square = Quad.Dot(d, d, square);
+        }
+        float variance = RowGroup.Sum<TGroup>(squares, square.Sum()) / args.Columns;
+        float inverse = GpuMath.OrNotANumber(1f / MathF.Sqrt(variance + args.Epsilon), variance);
+
+        ArrayView<Quad> gammas = args.Gamma.Data.Cast<Quad>();
+        ArrayView<Quad> betas = args.Beta.Data.Cast<Quad>();
+        int to = args.Y.Index(batch, row, 0) >> 2;
+        for (int c = Group.IdxX; c < quads; c += TGroup.Threads)
+        {
+            Quad x = source[from + c];
+            Quad gamma = gammas[c];
+            Quad value = Quad.Add(betas[c], new Quad
+            {
+                X = (x.X - mean) * inverse * gamma.X,
+                Y = (x.Y - mean) * inverse * gamma.Y,
+                Z = (x.Z - mean) * inverse * gamma.Z,
+                W = (x.W - mean) * inverse * gamma.W,
+            });
+            if (args.HasResidual != 0)
+            {
+                value = Quad.Add(value, args.Residual.Data.Cast<Quad>()[(args.Residual.Index(batch, row, 0) >> 2) + c]);
+            }
+            args.Y.Data.Cast<Quad>()[to + c] = value;
+        }
+    }
+
     public static void Kernel<TGroup>(GpuLayerNormArguments args)
         where TGroup : struct, IGroup
     {

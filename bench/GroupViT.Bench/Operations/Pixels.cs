@@ -17,3 +17,6 @@ public class ResampleBilinearBenchmark() : OperationBenchmark("ResampleBilinear"
 
 /// <summary>Groups or soft maps to a label for every pixel.</summary>
 public class PixelLabelsBenchmark() : OperationBenchmark("PixelLabels");
+
+/// <summary>Embeddings to the score of every label for every group.</summary>
+public class LabelScoresBenchmark() : OperationBenchmark("LabelScores");

@@ -93,6 +93,11 @@ internal sealed class PreparedOperation : IDisposable
             {
                 values[i] = i < Different ? 2 * random.NextSingle() - 1 : values[i - Different];
             }
+            if (operation is LabelScores scores && tensor == scores.Rules)
+            {
+                // The temperature, the threshold and the labels kept of preset nvlabs.
+                values = [100, 0, 0.95f, 0, 5];
+            }
             worker.Upload<float>(values, offset);
             return;
         }

@@ -14,6 +14,12 @@ internal readonly struct NarrowGroup : IGroup
     public static int Threads => 8;
 }
 
+/// <summary>For hardware, where a thread takes four columns at a time: 384 to 768 columns are 3 to 6 quads for each.</summary>
+internal readonly struct WarpGroup : IGroup
+{
+    public static int Threads => 32;
+}
+
 /// <summary>For hardware: 384 to 768 columns are 6 to 12 per thread, and 260 rows are 520 warps, four for each of 132 multiprocessors.</summary>
 internal readonly struct WideGroup : IGroup
 {

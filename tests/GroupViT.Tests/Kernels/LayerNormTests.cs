@@ -7,7 +7,7 @@ internal sealed class LayerNormTests(TestDevice device)
 {
     private const float Epsilon = 1e-5f;
 
-    private static readonly (int Batch, int Rows, int Columns)[] Shapes = [(1, 1, 1), (2, 3, 5), (1, 2, 33)];
+    private static readonly (int Batch, int Rows, int Columns)[] Shapes = [(1, 1, 1), (2, 3, 5), (1, 2, 33), (2, 2, 4), (1, 2, 44)];
 
     // Around the widths of 4, 8 and 16 lanes and the tile of 16 rows, long, thin, and the network's own.
     private static readonly (int Batch, int Rows, int Columns)[] LargerShapes =

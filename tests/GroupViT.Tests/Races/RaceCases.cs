@@ -35,6 +35,8 @@ internal static class RaceCases
             Residual = Tensor.Float("residual", 1, 2, 65),
         })
         { InPlace = true },
+        // Two rounds of 32 quads and a rest.
+        new("LayerNorm by quads", harness => new LayerNorm(Tensor.Float("x", 1, 2, 268), harness.Vector("gamma", 268), harness.Vector("beta", 268), Tensor.Float("y", 1, 2, 268), 1e-5f)),
         new("Softmax", _ => new Softmax(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150))),
         new("Softmax in place, fewer columns than threads", _ => new Softmax(Tensor.Float("x", 1, 2, 37), Tensor.Float("y", 1, 2, 37))) { InPlace = true },
         new("NormalizeRows", _ => new NormalizeRows(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150), 1e-12f)),
