@@ -47,8 +47,8 @@ internal readonly struct GpuLabelScoresArguments(LabelScores operation, GpuBindi
 /// multiply-adds of 256 columns, nothing beside the network; what they cost is the launches, four.
 /// </summary>
 /// <remarks>
-/// <para>Scores near 1 decide by digits that float32 has not, and a device need not have float64: products and sums are kept as two floats
-/// (<see cref="TwoFloat"/>). Work's rows are the groups' affinities and, last but one, the picture's, high halves before low ones; the last row
+/// <para>Scores near 1 decide by digits that float32 has not, and a device need not have float64: products, sums and quotients are kept as two floats
+/// (<see cref="TwoFloat"/>) until the score is rounded, once: where two groups are each sure of another label, an ulp would choose between them. Work's rows are the groups' affinities and, last but one, the picture's, high halves before low ones; the last row
 /// marks the labels that are kept.</para>
 /// <para>A label is kept if fewer than K come before it: N comparisons a thread, no order to establish among them. The largest affinity is
 /// taken by its high half: any number near it would do, since it cancels in the softmax.</para>
@@ -147,7 +147,7 @@ internal static class GpuLabelScores
             float high = args.Work.Data[row + c];
             float low = args.Work.Data[row + args.LabelCount + c];
             float score = args.Work.Data[kept + c] == 0f ? 0f
-                : TwoFloat.Divide(GpuMath.Exp(high - keptMax + low), keptSum) * TwoFloat.Divide(GpuMath.Exp(high - max + low), sum);
+                : TwoFloat.Product(TwoFloat.Divide(GpuMath.Exp(high - keptMax + low), keptSum), TwoFloat.Divide(GpuMath.Exp(high - max + low), sum));
             args.Table.Set(0, group, args.FirstLabel + c, score);
             best = score > best ? score : best;
         }

@@ -27,7 +27,17 @@ internal static class KernelKey
         {
             key.Append("module ").Append(module).Append('\n');
         }
-        key.Append("kernel ").Append(kernel.Method.DeclaringType).Append(" :: ").Append(kernel.Method).Append('\n');
+        // A method's own text names its type arguments without theirs: heads of 16 and of 32 floats would be one kernel.
+        key.Append("kernel ").Append(kernel.Method.DeclaringType).Append(" :: ").Append(kernel.Method.Name);
+        foreach (Type argument in kernel.Method.IsGenericMethod ? kernel.Method.GetGenericArguments() : [])
+        {
+            key.Append(", ").Append(argument);
+        }
+        foreach (ParameterInfo parameter in kernel.Method.GetParameters())
+        {
+            key.Append("; ").Append(parameter.ParameterType);
+        }
+        key.Append('\n');
         key.Append("group ").Append(kernel.GroupSize).Append(", at once ").Append(kernel.GroupsAtOnce).Append('\n');
         return key.Append("device ").Append(device).ToString();
     }

@@ -45,12 +45,20 @@ internal struct TwoFloat
         return new TwoFloat { High = sum, Low = error - (sum - product) };
     }
 
-    /// <summary>x / sum, rounded about once.</summary>
-    public static float Divide(float x, TwoFloat sum)
+    /// <summary>x / sum.</summary>
+    public static TwoFloat Divide(float x, TwoFloat sum)
     {
         float quotient = x / sum.High;
         float rest = GpuIntrinsics.MultiplyAdd(0f - quotient, sum.High, x);
         rest = GpuIntrinsics.MultiplyAdd(0f - quotient, sum.Low, rest);
-        return quotient + rest / sum.High;
+        return new TwoFloat { High = quotient, Low = rest / sum.High };
+    }
+
+    /// <summary>a · b, rounded once.</summary>
+    public static float Product(TwoFloat a, TwoFloat b)
+    {
+        float product = GpuIntrinsics.MultiplyAdd(a.High, b.High, 0f);
+        float error = GpuIntrinsics.MultiplyAdd(a.High, b.High, 0f - product);
+        return product + GpuIntrinsics.MultiplyAdd(a.High, b.Low, GpuIntrinsics.MultiplyAdd(a.Low, b.High, error));
     }
 }

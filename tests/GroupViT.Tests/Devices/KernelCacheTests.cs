@@ -130,7 +130,13 @@ internal sealed class KernelCacheTests : IDisposable
         GpuKernel narrow = new(((Action<ILGPU.ArrayView<float>>)Probe<int>).Method, 64);
         GpuKernel wide = new(narrow.Method, 128);
         GpuKernel other = new(((Action<ILGPU.ArrayView<float>>)Probe<KernelCacheTests>).Method, 64);
-        string[] keys = [KernelKey.Of(narrow, "x"), KernelKey.Of(wide, "x"), KernelKey.Of(other, "x"), KernelKey.Of(narrow, "y")];
+        GpuKernel two = new(((Action<ILGPU.ArrayView<float>>)Probe<Pair<Quad>>).Method, 64);
+        GpuKernel four = new(((Action<ILGPU.ArrayView<float>>)Probe<Pair<Pair<Quad>>>).Method, 64);
+        string[] keys =
+        [
+            KernelKey.Of(narrow, "x"), KernelKey.Of(wide, "x"), KernelKey.Of(narrow with { GroupsAtOnce = 2 }, "x"), KernelKey.Of(other, "x"), KernelKey.Of(narrow, "y"),
+            KernelKey.Of(two, "x"), KernelKey.Of(four, "x"),
+        ];
         Assert.That(keys, Is.Unique);
         Assert.That(KernelKey.Of(new GpuKernel(narrow.Method, 64), "x"), Is.EqualTo(keys[0]));
         foreach (Type type in (Type[])[typeof(KernelCache), typeof(ILGPU.Context), typeof(KernelCacheTests)])
