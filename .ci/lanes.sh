@@ -56,6 +56,12 @@ lane_cannot_start() {
     fi
 }
 
+# lane_absent LANE REASON: what the lane is about is not in this machine, as a device may not be: one skipped, by name.
+lane_absent() {
+    say "$1 skipped: $2"
+    record "$1" 0 0 1
+}
+
 # summary FILE: 'total failed succeeded skipped' of the test runner's only summary in FILE; nothing when there is not
 # exactly one, when a number is missing, or when the numbers do not add up.
 summary() {
