@@ -140,6 +140,24 @@ internal readonly struct AlignedQuads : IQuadAccess
     public static void Store(Quad quad, ArrayView<float> data, int index, int count) => data.Cast<Quad>()[index >> 2] = quad;
 }
 
+/// <summary>
+/// As <see cref="AlignedQuads"/>, in accesses of one element each: for a processor, whose compiler makes vectors of neighbours as long as its registers
+/// are, but not of quads, whose addresses it cannot prove to be neighbours.
+/// </summary>
+internal readonly struct ContiguousQuads : IQuadAccess
+{
+    public static Quad Load(ArrayView<float> data, int index, int step, int count)
+        => new() { X = data[index], Y = data[index + 1], Z = data[index + 2], W = data[index + 3] };
+
+    public static void Store(Quad quad, ArrayView<float> data, int index, int count)
+    {
+        data[index] = quad.X;
+        data[index + 1] = quad.Y;
+        data[index + 2] = quad.Z;
+        data[index + 3] = quad.W;
+    }
+}
+
 /// <summary>Any address, step and count: four accesses, each only if it counts. Stores have a step of 1.</summary>
 internal readonly struct BoundedQuads : IQuadAccess
 {
