@@ -10,7 +10,7 @@ suite          3100 30
 isa-avx512     1300 10
 isa-avx2       1300 10
 isa-vector128  1300 10
-isa-scalar     1250 20
+isa-scalar     1250 40
 isa-advsimd    480 20
 opencl         490 20
 ptx            4 20
