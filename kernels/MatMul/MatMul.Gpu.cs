@@ -51,7 +51,7 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
 /// <see cref="SharedMatMul"/> does not take: computed factors, weights on the left, weights of 16 bits without matrix instructions, other K.</para>
 /// <para>A CPU behind OpenCL has few threads and wide vectors instead: 16 columns are one vector of 512 bits, or two of 256. There
 /// columns are accessed one by one: its compiler joins neighbours to vectors as wide as the processor's, but by quads it stays at four lanes, whose
-/// accumulators take twice the registers of AVX2 (512 cubed on PoCL: 26 % of the cpu device's rate by quads, 48 % by columns, bfloat16 30 and 43 %).</para>
+/// accumulators take twice the registers of AVX2 (512 cubed on PoCL: 26 % of the cpu device's rate by quads, 54 % by columns, bfloat16 30 and 48 %).</para>
 /// <para>A constant transposed B is packed as [K][N] once, in 16 bits where the weights' format says so. Edges that fill no vector, and a
 /// computed transposed B, take accesses of one element, each within bounds; rows beyond the last are clamped for loads and skipped for
 /// stores.</para>
