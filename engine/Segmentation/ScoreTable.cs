@@ -33,21 +33,14 @@ internal sealed class ScoreTable(int groups, int maxLabels)
         LabelScoring.Affinities(groupEmbeddings, bank.Embeddings, bank.Width, temperature, affinity);
         LabelScoring.Keep(picture.AsSpan(0, n), options.TopClasses, kept.AsSpan(0, n));
         int first = bank.HasBackground ? 1 : 0;
-        double largest = 0;
-        for (int g = 0; g < groups; g++)
-        {
-            best[g] = LabelScoring.Probabilities(affinity.AsSpan(g * n, n), kept);
-            largest = Math.Max(largest, best[g]);
-        }
-        double threshold = Math.Min(options.BackgroundThreshold, largest);
+        double threshold = Math.Min(options.BackgroundThreshold, LabelScoring.Probabilities(affinity, kept.AsSpan(0, n), best));
         for (int g = 0; g < groups; g++)
         {
             Span<double> target = exact.AsSpan(g * (n + first), n + first);
             affinity.AsSpan(g * n, n).CopyTo(target[first..]);
             if (first == 1)
             {
-                // Mixed, the threshold stays what it is, and wins where no label's mixture is above it.
-                target[0] = options.IsSoft ? threshold : best[g] < threshold ? 1 : 0;
+                target[0] = LabelScoring.Background(options.IsSoft, best[g], threshold);
             }
             for (int c = 0; c < target.Length; c++)
             {

@@ -63,6 +63,13 @@ internal static class AttentionRows
     /// </summary>
     public const float Lowest = float.MinValue;
 
+    /// <summary>Keys of a batch that are there.</summary>
+    public static int Length(in GpuAttentionArguments args, int batch)
+        => args.HasKeyLengths != 0 ? IntrinsicMath.Clamp(args.KeyLengths.Get(0, 0, batch), 1, args.Keys) : args.Keys;
+
+    /// <summary>Of so many keys, those that a query sees: up to itself where it sees no later ones.</summary>
+    public static int Seen(in GpuAttentionArguments args, int query, int length) => args.Causal != 0 ? IntrinsicMath.Min(length, query + 1) : length;
+
     /// <summary>e^(score - max); 0 for -infinity, which is also how a masked score is written.</summary>
     public static float Weight(float score, float max) => score == float.NegativeInfinity ? 0f : GpuMath.Exp(score - max);
 }
@@ -109,15 +116,7 @@ internal static class GpuAttention
         int batch = rest / args.Heads;
         int column = head * args.HeadColumns;
 
-        int seen = args.Keys;
-        if (args.HasKeyLengths != 0)
-        {
-            seen = IntrinsicMath.Clamp(args.KeyLengths.Get(0, 0, batch), 1, args.Keys);
-        }
-        if (args.Causal != 0)
-        {
-            seen = IntrinsicMath.Min(seen, query + 1);
-        }
+        int seen = AttentionRows.Seen(args, query, AttentionRows.Length(args, batch));
 
         THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, head * args.HeadQueries + query, column), 1, args.HeadSize);
         THead sum = default;

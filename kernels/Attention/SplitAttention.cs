@@ -104,15 +104,7 @@ internal static class SplitAttention
         where TAccess : struct, IQuadAccess
     {
         int column = head * args.HeadColumns;
-        int seen = args.Keys;
-        if (args.HasKeyLengths != 0)
-        {
-            seen = IntrinsicMath.Clamp(args.KeyLengths.Get(0, 0, batch), 1, args.Keys);
-        }
-        if (args.Causal != 0)
-        {
-            seen = IntrinsicMath.Min(seen, query + 1);
-        }
+        int seen = AttentionRows.Seen(args, query, AttentionRows.Length(args, batch));
         int firstKey = args.K.Index(batch, head * args.HeadKeys, column);
         int firstValue = args.V.Index(batch, head * args.HeadKeys, column);
         THead q = THead.Load<TAccess>(args.Q.Data, args.Q.Index(batch, head * args.HeadQueries + query, column), 1, args.HeadSize);

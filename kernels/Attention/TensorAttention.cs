@@ -164,10 +164,10 @@ internal static class TensorAttention
             q3 = Queries<TFormat>(queries, upperAt + 12, lowerAt + 12);
         }
 
-        int length = args.HasKeyLengths != 0 ? IntrinsicMath.Clamp(args.KeyLengths.Get(0, 0, batch), 1, args.Keys) : args.Keys;
-        int limit = args.Causal != 0 ? IntrinsicMath.Min(length, row0 + Rows) : length;
-        int upperSeen = args.Causal != 0 ? IntrinsicMath.Min(length, upper + 1) : length;
-        int lowerSeen = args.Causal != 0 ? IntrinsicMath.Min(length, lower + 1) : length;
+        int length = AttentionRows.Length(args, batch);
+        int limit = AttentionRows.Seen(args, row0 + Rows - 1, length);
+        int upperSeen = AttentionRows.Seen(args, upper, length);
+        int lowerSeen = AttentionRows.Seen(args, lower, length);
         int firstKey = args.K.Index(batch, head * args.HeadKeys, column + (lane & 3) * 4) >> 2;
         int firstValue = args.V.Index(batch, head * args.HeadKeys, column + (lane >> 2) * 4) >> 2;
         int keyStride = args.K.RowStride >> 2;

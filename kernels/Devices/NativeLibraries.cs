@@ -22,6 +22,10 @@ namespace GroupViT.Kernels.Devices;
 /// </remarks>
 internal static class NativeLibraries
 {
+    /// <summary>The file by which a program finds the OpenCL devices: the loader's on Linux and Windows, the system's own on macOS.</summary>
+    public static string OpenClFile
+        => OperatingSystem.IsWindows() ? "OpenCL.dll" : OperatingSystem.IsMacOS() ? "/System/Library/Frameworks/OpenCL.framework/OpenCL" : "libOpenCL.so.1";
+
     private static readonly Lock Gate = new();
     private static bool _installed;
 

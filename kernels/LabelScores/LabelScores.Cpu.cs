@@ -17,48 +17,45 @@ internal sealed unsafe class CpuLabelScores(LabelScores operation, CpuBinding bi
     private readonly float* work = binding.Float(operation.Work);
     private readonly float* verdict = binding.Float(operation.Verdict);
     private readonly float* table = binding.Float(operation.Table);
-    private readonly double[] affinity = new double[(operation.GroupCount + 1) * operation.LabelCount];
+    private readonly double[] affinity = new double[operation.GroupCount * operation.LabelCount];
+    private readonly double[] own = new double[operation.LabelCount];
+    private readonly double[] best = new double[operation.GroupCount];
     private readonly bool[] kept = new bool[operation.LabelCount];
 
     public override void Tile(int tile, int thread)
     {
         int n = operation.LabelCount;
         int width = operation.Width;
+        int first = operation.HasBackground ? 1 : 0;
         double temperature = (double)rules[0] + rules[1];
         ReadOnlySpan<float> words = new(labels, n * width);
-        Span<double> own = affinity.AsSpan(operation.GroupCount * n);
         bool finite = true;
+        for (int g = 0; g < operation.GroupCount; g++)
+        {
+            LabelScoring.Affinities(new ReadOnlySpan<float>(groups + (nint)g * operation.Groups.RowStride, width), words, width, temperature, affinity.AsSpan(g * n, n));
+            finite &= double.IsFinite(affinity[g * n]);
+        }
         double largest = 0;
         if (operation.Kind != LabelRules.Logits)
         {
             LabelScoring.Affinities(new ReadOnlySpan<float>(picture, width), words, width, temperature, own);
+            finite &= double.IsFinite(own[0]);
             LabelScoring.Keep(own, (int)rules[4], kept);
-            finite = double.IsFinite(own[0]);
-        }
-        int first = operation.HasBackground ? 1 : 0;
-        for (int g = 0; g < operation.GroupCount; g++)
-        {
-            Span<double> row = affinity.AsSpan(g * n, n);
-            LabelScoring.Affinities(new ReadOnlySpan<float>(groups + (nint)g * operation.Groups.RowStride, width), words, width, temperature, row);
-            finite &= double.IsFinite(row[0]);
-            double best = operation.Kind == LabelRules.Logits ? 0 : LabelScoring.Probabilities(row, kept);
-            largest = Math.Max(largest, best);
-            verdict[LabelScores.BestAt + g] = (float)best;
-            float* target = table + (nint)g * operation.Table.Columns + first;
-            for (int c = 0; c < n; c++)
-            {
-                target[c] = (float)row[c];
-            }
+            largest = LabelScoring.Probabilities(affinity, kept, best);
         }
         double threshold = Math.Min((double)rules[2] + rules[3], largest);
-        for (int g = 0; g < operation.GroupCount && first == 1; g++)
+        for (int g = 0; g < operation.GroupCount; g++)
         {
-            double best = 0;
-            foreach (double score in affinity.AsSpan(g * n, n))
+            float* target = table + (nint)g * operation.Table.Columns;
+            if (first == 1)
             {
-                best = Math.Max(best, score);
+                target[0] = (float)LabelScoring.Background(operation.Kind == LabelRules.MixedBackground, best[g], threshold);
             }
-            table[(nint)g * operation.Table.Columns] = operation.Kind == LabelRules.MixedBackground ? (float)threshold : best < threshold ? 1 : 0;
+            for (int c = 0; c < n; c++)
+            {
+                target[first + c] = (float)affinity[g * n + c];
+            }
+            verdict[LabelScores.BestAt + g] = (float)best[g];
         }
         verdict[0] = (float)largest;
         verdict[1] = (float)(largest - verdict[0]);

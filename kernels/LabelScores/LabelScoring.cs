@@ -41,8 +41,22 @@ internal static class LabelScoring
         }
     }
 
-    /// <summary>Turns one group's affinities into its Q; returns the largest.</summary>
-    public static double Probabilities(Span<double> row, ReadOnlySpan<bool> kept)
+    /// <summary>Turns the groups' affinities into their Q, a group's after another's, and tells each group's largest; returns the largest of all.</summary>
+    public static double Probabilities(Span<double> affinity, ReadOnlySpan<bool> kept, Span<double> best)
+    {
+        double largest = 0;
+        for (int g = 0; g < best.Length; g++)
+        {
+            best[g] = Probabilities(affinity.Slice(g * kept.Length, kept.Length), kept);
+            largest = Math.Max(largest, best[g]);
+        }
+        return largest;
+    }
+
+    /// <summary>A group's score of the background; mixed, the threshold stays what it is, and wins where no label's mixture is above it.</summary>
+    public static double Background(bool mixed, double best, double threshold) => mixed ? threshold : best < threshold ? 1 : 0;
+
+    private static double Probabilities(Span<double> row, ReadOnlySpan<bool> kept)
     {
         double max = double.NegativeInfinity;
         double keptMax = double.NegativeInfinity;

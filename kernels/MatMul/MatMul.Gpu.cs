@@ -93,25 +93,22 @@ internal static class GpuMatMul
         bool aligned = !transposed && operation.N % TColumns.Size == 0
             && (pack || AlignedQuads.Fits(view)) && AlignedQuads.Fits(operation.Y)
             && (operation.Residual is not { } residual || AlignedQuads.Fits(residual));
-        if (aligned && binding.Device.Facts.IsVectorProcessor)
-        {
-            return (narrow ? operation.WeightFormat : WeightFormat.Float32) switch
-            {
-                WeightFormat.BFloat16 => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, ContiguousQuads, TActivation>, threads, arguments),
-                WeightFormat.Float16 => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, ContiguousQuads, TActivation>, threads, arguments),
-                _ => binding.Step<GpuMatMulArguments>(Kernel<TColumns, ContiguousQuads, ContiguousQuads, TActivation>, threads, arguments),
-            };
-        }
-        return (narrow ? operation.WeightFormat : WeightFormat.Float32, aligned) switch
-        {
-            (WeightFormat.BFloat16, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, AlignedQuads, TActivation>, threads, arguments),
-            (WeightFormat.BFloat16, false) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, BoundedQuads, TActivation>, threads, arguments),
-            (WeightFormat.Float16, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, AlignedQuads, TActivation>, threads, arguments),
-            (WeightFormat.Float16, false) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, BoundedQuads, TActivation>, threads, arguments),
-            (_, true) => binding.Step<GpuMatMulArguments>(Kernel<TColumns, AlignedQuads, AlignedQuads, TActivation>, threads, arguments),
-            _ => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BoundedQuads, BoundedQuads, TActivation>, threads, arguments),
-        };
+        WeightFormat format = narrow ? operation.WeightFormat : WeightFormat.Float32;
+        return !aligned ? Step<TColumns, BoundedQuads, TActivation>(format, binding, threads, arguments)
+            : binding.Device.Facts.IsVectorProcessor ? Step<TColumns, ContiguousQuads, TActivation>(format, binding, threads, arguments)
+            : Step<TColumns, AlignedQuads, TActivation>(format, binding, threads, arguments);
     }
+
+    private static GpuStep Step<TColumns, TAccess, TActivation>(WeightFormat format, GpuBinding binding, int threads, GpuMatMulArguments arguments)
+        where TColumns : struct, IRegisterVector<TColumns>
+        where TAccess : struct, IQuadAccess
+        where TActivation : struct, IGpuActivation
+        => format switch
+        {
+            WeightFormat.BFloat16 => binding.Step<GpuMatMulArguments>(Kernel<TColumns, BFloat16Quads, TAccess, TActivation>, threads, arguments),
+            WeightFormat.Float16 => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, TAccess, TActivation>, threads, arguments),
+            _ => binding.Step<GpuMatMulArguments>(Kernel<TColumns, TAccess, TAccess, TActivation>, threads, arguments),
+        };
 
     private static ArrayView<float> PackNarrow(Tensor weight, WeightFormat format, int stride, GpuBinding binding)
         => binding.Pack($"{weight.Name}/{format}/{stride}", (weight.Columns * stride + 1) / 2, destination => NarrowWeights.Pack(weight, format, stride, destination));

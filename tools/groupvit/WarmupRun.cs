@@ -1,9 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Reflection;
 using System.Text.Json;
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
+using GroupViT.Native.Measuring;
 
 namespace GroupViT.Tool;
 
@@ -44,7 +44,8 @@ internal sealed record WarmupRun(double Milliseconds, int FromDisk, int Compiled
     /// <exception cref="DeviceUnavailableException">It failed; with what it said.</exception>
     public static WarmupRun Child(string modelName, string device, Precision precision, string? caches, CancellationToken cancellation)
     {
-        ProcessStartInfo start = Myself();
+        (string executable, IReadOnlyList<string> arguments) = ProgramBeside.Command("groupvit");
+        ProcessStartInfo start = new(executable, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         foreach (string argument in (string[])["devices", "--warmup", "--once", "--json", "--model", modelName, "--device", device, "--precision", CommonOptions.NameOf(precision)])
         {
             start.ArgumentList.Add(argument);
@@ -83,23 +84,5 @@ internal sealed record WarmupRun(double Milliseconds, int FromDisk, int Compiled
         using JsonDocument document = JsonDocument.Parse(json);
         JsonElement root = document.RootElement;
         return new WarmupRun(root.GetProperty("milliseconds").GetDouble(), root.GetProperty("fromDisk").GetInt32(), root.GetProperty("compiled").GetInt32());
-    }
-
-    // The executable; or the runtime's host with this program's library, whose dependencies lie beside whatever was started.
-    private static ProcessStartInfo Myself()
-    {
-        Assembly own = typeof(WarmupRun).Assembly;
-        Assembly? entry = Assembly.GetEntryAssembly();
-        bool hosted = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet";
-        ProcessStartInfo start = new(entry == own || hosted ? Environment.ProcessPath! : "dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
-        if (entry != own || hosted)
-        {
-            string beside = Path.Combine(AppContext.BaseDirectory, entry!.GetName().Name!);
-            foreach (string argument in (string[])["exec", "--depsfile", $"{beside}.deps.json", "--runtimeconfig", $"{beside}.runtimeconfig.json", Path.Combine(AppContext.BaseDirectory, $"{own.GetName().Name}.dll")])
-            {
-                start.ArgumentList.Add(argument);
-            }
-        }
-        return start;
     }
 }

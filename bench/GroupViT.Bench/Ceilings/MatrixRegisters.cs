@@ -56,17 +56,7 @@ internal static class MatrixRegisters
         WarpTile c = default;
         for (int i = 0; i < args.Turns; i++)
         {
-            c = new WarpTile
-            {
-                C00 = TFormat.MultiplyLeft(c.C00, upper, left),
-                C01 = TFormat.MultiplyRight(c.C01, upper, left),
-                C02 = TFormat.MultiplyLeft(c.C02, upper, right),
-                C03 = TFormat.MultiplyRight(c.C03, upper, right),
-                C10 = TFormat.MultiplyLeft(c.C10, lower, left),
-                C11 = TFormat.MultiplyRight(c.C11, lower, left),
-                C12 = TFormat.MultiplyLeft(c.C12, lower, right),
-                C13 = TFormat.MultiplyRight(c.C13, lower, right),
-            };
+            c = WarpTile.MultiplyAdd<TFormat>(upper, lower, left, right, c);
         }
         Quad first = Quad.Add(Quad.Add(c.C00, c.C01), Quad.Add(c.C02, c.C03));
         Quad second = Quad.Add(Quad.Add(c.C10, c.C11), Quad.Add(c.C12, c.C13));

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GroupViT.Bench.Measuring;
+using GroupViT.Kernels.Devices;
 using GroupViT.Native;
 using GroupViT.Native.Measuring;
 
@@ -15,7 +16,7 @@ internal sealed class FirstMask(string device, string program, string results)
     /// <summary>No cache at all: ours, CUDA's, PoCL's.</summary>
     public static IReadOnlyDictionary<string, string> NoCaches { get; } = new Dictionary<string, string>
     {
-        ["GROUPVIT_KERNEL_CACHE"] = "off",
+        [KernelCache.Variable] = KernelCache.Off,
         ["CUDA_CACHE_DISABLE"] = "1",
         ["POCL_KERNEL_CACHE"] = "0",
     };
@@ -31,15 +32,9 @@ internal sealed class FirstMask(string device, string program, string results)
 
     /// <summary>The program that lies beside this one, started with what this one needs of the runtime.</summary>
     public static (string Program, IReadOnlyList<string> Arguments) Command(string program)
-    {
-        string host = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet" ? Environment.ProcessPath! : "dotnet";
-        if (program.Length == 0)
-        {
-            string here = AppContext.BaseDirectory;
-            return (host, ["exec", "--depsfile", Path.Combine(here, "GroupViT.Bench.deps.json"), "--runtimeconfig", Path.Combine(here, "GroupViT.Bench.runtimeconfig.json"), Path.Combine(here, "groupvit.dll")]);
-        }
-        return program.EndsWith(".dll", StringComparison.Ordinal) ? (host, [program]) : (program, []);
-    }
+        => program.Length == 0 ? ProgramBeside.Command("groupvit")
+        : program.EndsWith(".dll", StringComparison.Ordinal) ? (ProgramBeside.Host, [program])
+        : (program, []);
 
     /// <summary>Rows of a table: cold, filling the caches, warm.</summary>
     public MarkdownTable Run(int runs, CancellationToken cancellation)

@@ -6,9 +6,6 @@ namespace GroupViT.Kernels.Devices;
 /// </summary>
 internal sealed unsafe class GpuStaging(GpuWorker worker, long bytes) : IDisposable
 {
-    /// <summary>What may be fetched before it is collected.</summary>
-    public const int Slots = 4;
-
     private const int Alignment = 256;
     private const long None = -1;
 

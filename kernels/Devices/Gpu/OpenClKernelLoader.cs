@@ -91,8 +91,5 @@ internal sealed unsafe class OpenClKernelLoader(CLAccelerator accelerator) : Ker
     }
 
     private static nint Find(string function)
-    {
-        string file = OperatingSystem.IsWindows() ? "OpenCL.dll" : "libOpenCL.so.1";
-        return NativeLibrary.TryLoad(file, out nint library) && NativeLibrary.TryGetExport(library, function, out nint address) ? address : 0;
-    }
+        => NativeLibrary.TryLoad(NativeLibraries.OpenClFile, out nint library) && NativeLibrary.TryGetExport(library, function, out nint address) ? address : 0;
 }

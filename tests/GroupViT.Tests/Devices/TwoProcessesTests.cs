@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using GroupViT.Kernels.Devices;
+using GroupViT.Native.Measuring;
 using GroupViT.Tests.Kernels;
 
 namespace GroupViT.Tests.Devices;
@@ -30,20 +31,13 @@ internal sealed class TwoProcessesTests(TestDevice device)
     // Starts the program; the result waits for its exit code.
     private Func<int> Embed(string model, string output)
     {
-        string here = AppContext.BaseDirectory;
-        if (!File.Exists(Path.Combine(here, "groupvit.dll")))
+        if (!File.Exists(Path.Combine(AppContext.BaseDirectory, "groupvit.dll")))
         {
             Assert.Ignore("the program does not lie beside these tests");
         }
-        // Tests run by the runtime's host, or by an executable of their own.
-        bool hosted = Path.GetFileNameWithoutExtension(Environment.ProcessPath) == "dotnet";
-        ProcessStartInfo start = new(hosted ? Environment.ProcessPath! : "dotnet") { RedirectStandardError = true, RedirectStandardOutput = true };
-        string[] arguments =
-        [
-            // What the program needs lies where the tests find it.
-            "exec", "--depsfile", Path.Combine(here, "GroupViT.Tests.deps.json"), "--runtimeconfig", Path.Combine(here, "GroupViT.Tests.runtimeconfig.json"),
-            Path.Combine(here, "groupvit.dll"), "embed", "--text", "a photo of the sea", "--model", model, "--device", device.Name, "--json",
-        ];
+        (string executable, IReadOnlyList<string> first) = ProgramBeside.Command("groupvit");
+        ProcessStartInfo start = new(executable, first) { RedirectStandardError = true, RedirectStandardOutput = true };
+        string[] arguments = ["embed", "--text", "a photo of the sea", "--model", model, "--device", device.Name, "--json"];
         foreach (string argument in arguments)
         {
             start.ArgumentList.Add(argument);

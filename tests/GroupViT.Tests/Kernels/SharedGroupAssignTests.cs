@@ -230,25 +230,6 @@ internal sealed class SharedGroupAssignTests(TestDevice device, bool narrow)
         public override Step PrepareGpu(GpuBinding binding) => GpuBinding.Sequence(
             SharedLogits ? SharedGroupAssign.Prepare(Inner, binding, Narrow) : GpuGroupAssign.PrepareChoice(Inner, binding), SharedGroupMean.Prepare(Inner, binding, Narrow));
     }
-
-    private sealed class Grouping(int batch, int groups, int tokens, int width, int columns)
-    {
-        public Tensor Q { get; } = Tensor.Float("q", batch, groups, width);
-
-        public Tensor K { get; } = Tensor.Float("k", batch, tokens, width);
-
-        public Tensor V { get; } = Tensor.Float("v", batch, tokens, columns);
-
-        public Tensor Logits { get; } = Tensor.Float("logits", batch, groups, tokens);
-
-        public Tensor Soft { get; } = Tensor.Float("soft", batch, groups, tokens);
-
-        public Tensor Index { get; } = Tensor.Int("index", batch, 1, tokens);
-
-        public Tensor Y { get; } = Tensor.Float("y", batch, groups, columns);
-
-        public GroupAssign Operation => new(Q, K, V, Logits, Soft, Index, Y, 1 / MathF.Sqrt(width), 1);
-    }
 }
 
 /// <summary>Which of a grouping's kernels a device gets.</summary>

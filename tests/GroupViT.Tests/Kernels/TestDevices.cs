@@ -40,18 +40,7 @@ internal static class TestDevices
     public static IReadOnlyList<TestDevice> Disguised => Found.Value.Disguised;
 
     /// <summary>For [TestFixtureSource]: one fixture per <see cref="Disguised"/> device, category OpenCL.</summary>
-    public static IEnumerable<TestFixtureData> AsGpu
-    {
-        get
-        {
-            foreach (TestDevice device in Disguised)
-            {
-                TestFixtureData data = new(device);
-                data.Properties.Add("Category", device.Kind.ToString());
-                yield return data;
-            }
-        }
-    }
+    public static IEnumerable<TestFixtureData> AsGpu => Disguised.Select(Fixture);
 
     /// <summary>For [TestFixtureSource]: one fixture per device, categories Cpu, Simulator, OpenCL, Cuda.</summary>
     public static IEnumerable<TestFixtureData> All
@@ -60,21 +49,25 @@ internal static class TestDevices
         {
             foreach (TestDevice device in Present)
             {
-                TestFixtureData data = new(device);
-                data.Properties.Add("Category", device.Kind.ToString());
-                yield return data;
+                yield return Fixture(device);
             }
             foreach (DeviceKind kind in (DeviceKind[])[DeviceKind.OpenCL, DeviceKind.Cuda])
             {
                 if (Present.All(device => device.Kind != kind))
                 {
                     string name = kind.ToString().ToLowerInvariant() + ":0";
-                    TestFixtureData data = new(new TestDevice(name, kind, () => throw new InvalidOperationException($"there is no {name}")));
-                    data.Properties.Add("Category", kind.ToString());
-                    yield return (TestFixtureData)data.Ignore($"{name}: no such device on this machine");
+                    TestDevice missing = new(name, kind, () => throw new InvalidOperationException($"there is no {name}"));
+                    yield return (TestFixtureData)Fixture(missing).Ignore($"{name}: no such device on this machine");
                 }
             }
         }
+    }
+
+    private static TestFixtureData Fixture(TestDevice device)
+    {
+        TestFixtureData data = new(device);
+        data.Properties.Add("Category", device.Kind.ToString());
+        return data;
     }
 
     private static (IReadOnlyList<TestDevice> Present, IReadOnlyList<TestDevice> Disguised) Find()

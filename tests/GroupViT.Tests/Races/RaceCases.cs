@@ -49,8 +49,8 @@ internal static class RaceCases
         new("SplitAttention, heads of 32", _ => Attention(32, 33, 40)),
         new("SplitAttention, heads of 64", _ => Attention(64, 3, 40)),
         // Two tiles of tokens, the second with one; more steps of K than there are buffers.
-        new("SharedGroupAssign, up to 8 groups", _ => Grouping(5, 9, 260, 132)),
-        new("SharedGroupAssign, up to 64 groups", _ => Grouping(20, 9, 132, 8) with { StraightThrough = true }),
+        new("SharedGroupAssign, up to 8 groups", _ => new Grouping(1, 5, 9, 260, 132).Operation),
+        new("SharedGroupAssign, up to 64 groups", _ => new Grouping(1, 20, 9, 132, 8).Operation with { StraightThrough = true }),
         new("LabelScores", harness => Scores(harness, 3, 70, 4)),
     ];
 
@@ -59,11 +59,6 @@ internal static class RaceCases
 
     private static Attention Attention(int size, int queries, int keys)
         => new(Tensor.Float("q", 1, queries, size), Tensor.Float("k", 1, keys, size), Tensor.Float("v", 1, keys, size), Tensor.Float("y", 1, queries, size), 1, 0.25f);
-
-    private static GroupAssign Grouping(int groups, int tokens, int width, int columns)
-        => new(
-            Tensor.Float("q", 1, groups, width), Tensor.Float("k", 1, tokens, width), Tensor.Float("v", 1, tokens, columns), Tensor.Float("logits", 1, groups, tokens),
-            Tensor.Float("soft", 1, groups, tokens), Tensor.Int("index", 1, 1, tokens), Tensor.Float("y", 1, groups, columns), 0.1f, 1);
 
     private static LabelScores Scores(OperationHarness harness, int groups, int labels, int width)
     {

@@ -129,9 +129,8 @@ internal static class DevicesCommand
     // Whether the driver's library loads is all that can be said of a device that the driver does not list.
     private static IEnumerable<(string Driver, string Library, bool Found)> Drivers()
     {
-        string openCl = OperatingSystem.IsWindows() ? "OpenCL.dll" : OperatingSystem.IsMacOS() ? "/System/Library/Frameworks/OpenCL.framework/OpenCL" : "libOpenCL.so.1";
         yield return ("cuda", CudaDriver.File, Loads(CudaDriver.File));
-        yield return ("opencl", openCl, Loads(openCl));
+        yield return ("opencl", NativeLibraries.OpenClFile, Loads(NativeLibraries.OpenClFile));
     }
 
     // Not freed again: drivers do not take it well, and the program ends anyway.
