@@ -31,15 +31,24 @@ public sealed partial class Session : IDisposable
     internal Session(GroupVitModel model, SessionOptions options, Device? opened = null)
     {
         (this.model, this.options) = (model, options);
-        plan = new SessionPlan(model, options);
+        options.Validate();
         device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait, options.KernelCache));
+        try
+        {
+            plan = new SessionPlan(model, options, device);
+        }
+        catch
+        {
+            device.Dispose();
+            throw;
+        }
         device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
         account = new MemoryAccount(options.MemoryLimit);
         constants = device.CreateConstants(account);
         PositionTables positions = new(constants);
         try
         {
-            (WeightPlacement placement, MemoryEstimate estimate) = plan.Place(device);
+            (WeightPlacement placement, MemoryEstimate estimate) = plan.Place();
             StreamedWeights = placement.Streamed;
             if (StreamedWeights != StreamedWeights.None)
             {
@@ -58,7 +67,7 @@ public sealed partial class Session : IDisposable
             throw;
         }
         available = new SemaphoreSlim(options.Workers);
-        options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes(device));
+        options.Logger?.LogInformation("GroupViT session on {Device} ({Hardware}), {Workers} workers, arena {Arena} bytes each", device.Name, device.Description, options.Workers, plan.ArenaBytes);
     }
 
     /// <summary>
@@ -92,7 +101,7 @@ public sealed partial class Session : IDisposable
     public long WeightBytes => constants.Bytes;
 
     /// <summary>Bytes of all arenas.</summary>
-    public long ArenaBytes => plan.ArenaBytes(device) * options.Workers;
+    public long ArenaBytes => plan.ArenaBytes * options.Workers;
 
     /// <summary>Kernels brought to the device so far: from disk, and compiled.</summary>
     internal (int FromDisk, int Compiled) KernelCounts => device.KernelCounts;

@@ -12,7 +12,7 @@ internal sealed class SessionPlan
     /// <summary>Half a window of streamed weights where the limit leaves room: a transformer block of the full-size model in 16 bits.</summary>
     public const long PreferredHalf = 4 << 20;
 
-    /// <summary>Pixels labelled at once: 1 MiB of labels and as much of scores, whatever the picture's size.</summary>
+    /// <summary>Pixels labelled at once: half a MiB of labels and one of scores, whatever the picture's size.</summary>
     public const int BandPixels = 1 << 18;
 
     // The kinds that differ in their operations, with the most that each may hold: background is a column more.
@@ -25,12 +25,16 @@ internal sealed class SessionPlan
 
     private readonly GroupVitModel model;
     private readonly SessionOptions options;
+    private readonly Device device;
     private readonly Lazy<Dictionary<LabelKind, MemoryPlan?>> segments;
 
-    public SessionPlan(GroupVitModel model, SessionOptions options)
+    /// <param name="model">What is run.</param>
+    /// <param name="options">For what.</param>
+    /// <param name="device">On what; open already, or only described. It stays the caller's.</param>
+    public SessionPlan(GroupVitModel model, SessionOptions options, Device device)
     {
         options.Validate();
-        (this.model, this.options) = (model, options);
+        (this.model, this.options, this.device) = (model, options, device);
         int patch = model.Config.Vision.PatchSize;
         (int height, int width) = options.MaxSize ?? (model.SegmentationShortSide, 2 * model.SegmentationShortSide);
         if (height < patch || width < patch)
@@ -75,13 +79,13 @@ internal sealed class SessionPlan
 
     public MemoryPlan? SoftLabels { get; }
 
-    /// <summary>Host memory of one worker that copies pass through: the input with its labels' embeddings, or a band of labels and scores.</summary>
+    /// <summary>Host memory of one worker that copies pass through: the input with its labels' embeddings, or a band of labels and their sums.</summary>
     public long StagingBytes
     {
         get
         {
             long input = sizeof(float) * ((long)options.MaxBatch * model.Config.Vision.NumChannels * MaxPixels + (long)options.MaxLabels * model.Config.ProjectionDim);
-            return Math.Clamp(input, 2L * sizeof(float) * BandPixels + (1 << 16), MostStaging);
+            return Math.Clamp(input, sizeof(ushort) * (long)BandPixels + (long)LabelSums.Parts * sizeof(int) * (options.MaxLabels + 1) + (1 << 16), MostStaging);
         }
     }
 
@@ -91,10 +95,13 @@ internal sealed class SessionPlan
     public static bool SegmentsAtOnce(Device device, WeightPlacement placement) => device.Kind != DeviceKind.Cpu && !placement.StreamsImage;
 
     /// <summary>One worker's arena.</summary>
-    public long ArenaBytes(Device device)
+    public long ArenaBytes
     {
-        long bytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
-        return device.Kind == DeviceKind.Cpu ? bytes : Math.Max(bytes, segments.Value.Values.Max(plan => plan?.Bytes ?? 0));
+        get
+        {
+            long bytes = Math.Max(Math.Max(Image.Bytes, Text.Bytes), Math.Max(HardLabels.Bytes, SoftLabels?.Bytes ?? 0));
+            return device.Kind == DeviceKind.Cpu ? bytes : Math.Max(bytes, segments.Value.Values.Max(plan => plan?.Bytes ?? 0));
+        }
     }
 
     /// <summary>The plan of the largest program that encodes and labels by such rules, whose places a smaller one may take.</summary>
@@ -105,21 +112,25 @@ internal sealed class SessionPlan
 
     public static MemoryEstimate Estimate(GroupVitModel model, SessionOptions options)
     {
-        SessionPlan plan = new(model, options);
+        options.Validate();
         using Device device = DeviceCatalog.Open(options.Device, options.Precision);
-        return plan.Estimate(device);
+        return new SessionPlan(model, options, device).Estimate();
     }
 
     public (Graph Graph, ImageFeatures Features) ImageGraph(int batch, int height, int width)
     {
         Graph graph = new();
-        return (graph, new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width, stageMaps: options.StageMaps));
+        ImageFeatures features = new ImageEncoder(model.Weights, Format).Describe(graph, batch, height, width, stageMaps: options.StageMaps);
+        NarrowTensors.Choose(graph, device.Facts);
+        return (graph, features);
     }
 
     public (Graph Graph, TextFeatures Features) TextGraph(int batch, int length, bool gathersOnHost)
     {
         Graph graph = new();
-        return (graph, new TextEncoder(model.Weights, Format) { GathersOnHost = gathersOnHost }.Describe(graph, batch, length));
+        TextFeatures features = new TextEncoder(model.Weights, Format) { GathersOnHost = gathersOnHost }.Describe(graph, batch, length);
+        NarrowTensors.Choose(graph, device.Facts);
+        return (graph, features);
     }
 
     private Graph LargestLabels(LabelKind kind, (Graph Graph, ImageFeatures Features)? after)
@@ -161,9 +172,9 @@ internal sealed class SessionPlan
         return (patches, pixels);
     }
 
-    /// <summary>What sessions ask of a device that is open already, or that is only described.</summary>
+    /// <summary>What sessions ask of the device.</summary>
     /// <remarks>The same code that prepares for real, on a worker without memory: so the numbers are those of the run.</remarks>
-    internal MemoryEstimate Estimate(Device device) => Place(device).Estimate;
+    internal MemoryEstimate Estimate() => Place().Estimate;
 
     /// <summary>Where weights go under the session's limit, and what that takes.</summary>
     /// <remarks>
@@ -171,10 +182,10 @@ internal sealed class SessionPlan
     /// window per worker, of two halves that hold one operation's weights at least; larger ones make fewer segments, which is worth little.
     /// </remarks>
     /// <exception cref="OutOfDeviceMemoryException">Not even a session that streams everything fits.</exception>
-    internal (WeightPlacement Placement, MemoryEstimate Estimate) Place(Device device)
+    internal (WeightPlacement Placement, MemoryEstimate Estimate) Place()
     {
         long limit = device.MemoryBytes > 0 ? Math.Min(options.MemoryLimit, device.MemoryBytes) : options.MemoryLimit;
-        (MemoryEstimate all, WeightNeeds image, WeightNeeds text) = Measure(device);
+        (MemoryEstimate all, WeightNeeds image, WeightNeeds text) = Measure();
         WeightPlacement resident = new(StreamedWeights.None, 0) { GathersTokens = device.StreamsWeights };
         if (!device.StreamsWeights)
         {
@@ -199,7 +210,7 @@ internal sealed class SessionPlan
         });
     }
 
-    private (MemoryEstimate All, WeightNeeds Image, WeightNeeds Text) Measure(Device device)
+    private (MemoryEstimate All, WeightNeeds Image, WeightNeeds Text) Measure()
     {
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, Threads);
@@ -214,7 +225,7 @@ internal sealed class SessionPlan
         Measure(worker, TextGraph(TextBatch, model.Config.Text.MaxPositionEmbeddings, device.StreamsWeights).Graph);
         WeightNeeds both = worker.StreamedNeeds;
         MemoryEstimate all = new(
-            imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes(device)), options.Workers * worker.ScratchBytes);
+            imageWeights, constants.Bytes - imageWeights, options.Workers * worker.ArenaSize(ArenaBytes), options.Workers * worker.ScratchBytes);
         return (all, image, both with { Resident = both.Resident - image.Resident });
     }
 

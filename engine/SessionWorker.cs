@@ -23,8 +23,8 @@ internal sealed partial class SessionWorker : IDisposable
     private readonly List<(ProgramKey Key, Prepared Prepared)> programs = [];
     private readonly ScoreTable table;
     private readonly InputPreparation preparation;
-    private readonly int[] bandLabels = new int[SessionPlan.BandPixels];
-    private readonly float[] bandScores = new float[SessionPlan.BandPixels];
+    private readonly ushort[] bandLabels = new ushort[SessionPlan.BandPixels];
+    private readonly int[] bandSums;
     private readonly int[] geometry = new int[4];
     private readonly float[] ruleValues = new float[LabelScores.RuleCount];
     private readonly float[] verdict;
@@ -41,7 +41,7 @@ internal sealed partial class SessionWorker : IDisposable
         worker = device.CreateWorker(account, constants, plan.Threads);
         try
         {
-            worker.AllocateArena(plan.ArenaBytes(device));
+            worker.AllocateArena(plan.ArenaBytes);
             if (placement.HalfBytes > 0)
             {
                 worker.AllocateWindow(placement.HalfBytes);
@@ -57,6 +57,7 @@ internal sealed partial class SessionWorker : IDisposable
         }
         VisionConfig vision = model.Config.Vision;
         int groups = vision.NumOutputGroups[^2];
+        bandSums = new int[LabelSums.Parts * (options.MaxLabels + 1)];
         table = new ScoreTable(groups, options.MaxLabels);
         verdict = new float[LabelScores.BestAt + groups];
         preparation = new InputPreparation(model);
@@ -257,18 +258,24 @@ internal sealed partial class SessionWorker : IDisposable
             geometry[3] = rows;
             prepared.Program.Upload<int>(graph.Geometry, geometry);
             prepared.Program.Run(row == 0 ? 0 : graph.FirstOfBand, cancellation);
-            Span<int> bandLabel = bandLabels.AsSpan(0, rows * region.Width);
-            Span<float> bandScore = bandScores.AsSpan(0, rows * region.Width);
-            prepared.Program.Download<int, float, float>(graph.Labels, bandLabel, graph.Scores, bandScore, graph.Verdict, verdict);
+            // Straight to the mask where the band is whole rows of it.
+            bool whole = region.Width == pictureWidth;
+            Span<ushort> labels = whole ? mask.Slice((region.Top + row) * pictureWidth, rows * pictureWidth) : bandLabels.AsSpan(0, rows * region.Width);
+            Span<int> bandSum = bandSums.AsSpan(0, graph.Sums.Count);
+            prepared.Program.Download<ushort, int, float>(graph.Labels, labels, graph.Sums, bandSum, graph.Verdict, verdict);
             if (row == 0 && verdict[LabelScores.FiniteAt] == 0)
             {
                 RefuseScores(prepared, scale);
             }
-            for (int r = 0; r < rows; r++)
+            for (int r = 0; r < rows && !whole; r++)
             {
-                Count(
-                    bandLabel.Slice(r * region.Width, region.Width), bandScore.Slice(r * region.Width, region.Width),
-                    mask.Slice((region.Top + row + r) * pictureWidth + region.Left, region.Width), counts, sums);
+                labels.Slice(r * region.Width, region.Width).CopyTo(mask[((region.Top + row + r) * pictureWidth + region.Left)..]);
+            }
+            for (int label = 0; label < graph.Sums.Rows; label++)
+            {
+                (int count, double score) = LabelSums.ScoreOf(bandSum, label);
+                counts[label] += count;
+                sums[label] += score;
             }
         }
         EffectiveThreshold = bank.HasBackground ? Math.Min(rules.BackgroundThreshold, (double)verdict[0] + verdict[1]) : double.NaN;
@@ -284,39 +291,6 @@ internal sealed partial class SessionWorker : IDisposable
             DownloadFeatures(prepared.Program, features);
         }
         throw new NumericalException($"the labels' scores are not finite numbers at a temperature of {scale}");
-    }
-
-    // Labels come in runs, which are found and written by vectors.
-    private static void Count(ReadOnlySpan<int> labels, ReadOnlySpan<float> scores, Span<ushort> mask, Span<long> counts, Span<double> sums)
-    {
-        for (int first = 0, length; first < labels.Length; first += length)
-        {
-            int label = labels[first];
-            length = labels[first..].IndexOfAnyExcept(label);
-            length = length < 0 ? labels.Length - first : length;
-            mask.Slice(first, length).Fill((ushort)label);
-            counts[label] += length;
-            sums[label] += Sum(scores.Slice(first, length));
-        }
-    }
-
-    // Four sums that do not wait for each other.
-    private static double Sum(ReadOnlySpan<float> values)
-    {
-        (double a, double b, double c, double d) = (0, 0, 0, 0);
-        int i = 0;
-        for (; i <= values.Length - 4; i += 4)
-        {
-            a += values[i];
-            b += values[i + 1];
-            c += values[i + 2];
-            d += values[i + 3];
-        }
-        for (; i < values.Length; i++)
-        {
-            a += values[i];
-        }
-        return a + b + (c + d);
     }
 
     public void Dispose()

@@ -31,6 +31,7 @@ internal sealed class PreparedNetwork : IDisposable
         this.device.CompileAhead(Operations.OfType<MatMul>().Select(product => product.Activation).FirstOrDefault(activation => activation is not (Activation.None or Activation.Relu)));
         constants = this.device.CreateConstants(account);
         worker = this.device.CreateWorker(account, constants, Threads);
+        NarrowTensors.Choose(graph, this.device.Facts);
         plan = MemoryPlan.For(graph);
         try
         {

@@ -36,10 +36,11 @@ internal sealed class GroupingBlock(Layers layers, VisionConfig vision, int stag
         TensorView p = layers.LayerNorm($"{name}.norm_post_tokens", mixed);
         graph.Tap(Tap("norm_post_tokens"), p);
 
-        // Four projections read x̂: keys and values of the pre-assign attention and of the assignment. One product makes them.
-        TensorView projected = layers.Linears(
-            x̂, 0, $"{name}.pre_assign_attn.attn.k_proj", $"{name}.pre_assign_attn.attn.v_proj", $"{name}.assign.k_proj", $"{name}.assign.v_proj");   // [B, L, 4C]
-        p = PreAssign(p, projected.ColumnRange(0, c), projected.ColumnRange(c, c));
+        // Four projections read x̂: keys and values of the pre-assign attention and of the assignment. Two products make them, not one: the attention's are
+        // done with before the assignment's are made, which would be the most that the whole network holds; and they may be kept in 16 bits.
+        TensorView seen = layers.Linears(x̂, 0, $"{name}.pre_assign_attn.attn.k_proj", $"{name}.pre_assign_attn.attn.v_proj");                       // [B, L, 2C]
+        p = PreAssign(p, seen.ColumnRange(0, c), seen.ColumnRange(c, c));
+        TensorView chosen = layers.Linears(x̂, 0, $"{name}.assign.k_proj", $"{name}.assign.v_proj");                                                 // [B, L, 2C]
 
         TensorView q = layers.Linear($"{name}.assign.q_proj", p);
         Tensor logits = Tensor.Float($"{name}.logits", batch, groups, x.Rows);                      // [B, G, L]
@@ -47,7 +48,7 @@ internal sealed class GroupingBlock(Layers layers, VisionConfig vision, int stag
         Tensor index = Tensor.Int($"{name}.index", batch, 1, x.Rows);
         Tensor means = Tensor.Float($"{name}.means", batch, groups, c);
         graph.Add(new GroupAssign(
-            q, projected.ColumnRange(2 * c, c), projected.ColumnRange(3 * c, c), logits, soft, index, means, 1 / MathF.Sqrt(c), (float)vision.AssignEps)
+            q, chosen.ColumnRange(0, c), chosen.ColumnRange(c, c), logits, soft, index, means, 1 / MathF.Sqrt(c), (float)vision.AssignEps)
         {
             Forced = forced,
         });

@@ -36,7 +36,7 @@ internal sealed class LabelGraph
         Embedding = Graph.Input(Tensor.Float("embedding", 1, 1, width));
         GroupEmbeddings = Graph.Input(Tensor.Float("group embeddings", 1, groups, width));
         Maps = Graph.Input(Tensor.Float("maps", 1, groups, grid.Height * grid.Width));
-        (Words, Rules, Geometry, Verdict, Labels, Scores) = Describe(grid, input, labels, kind);
+        (Words, Rules, Geometry, Verdict, Labels, Sums) = Describe(grid, input, labels, kind);
     }
 
     /// <summary>After the image encoder of one picture.</summary>
@@ -44,7 +44,7 @@ internal sealed class LabelGraph
     {
         Graph = graph;
         (Embedding, GroupEmbeddings, Maps) = (features.Embedding, features.GroupEmbeddings, features.Maps);
-        (Words, Rules, Geometry, Verdict, Labels, Scores) = Describe(grid, input, labels, kind);
+        (Words, Rules, Geometry, Verdict, Labels, Sums) = Describe(grid, input, labels, kind);
     }
 
     public Graph Graph { get; }
@@ -67,13 +67,15 @@ internal sealed class LabelGraph
     public Tensor Verdict { get; }
 
     /// <summary>Steps before it are the same for all bands of a picture.</summary>
-    public int FirstOfBand => Graph.Operations.Count - 1;
+    public int FirstOfBand => Graph.Operations.Count - 2;
 
+    /// <summary>Of a band's pixels.</summary>
     public Tensor Labels { get; }
 
-    public Tensor Scores { get; }
+    /// <summary>Of a band, as <see cref="LabelSums"/> writes it.</summary>
+    public Tensor Sums { get; }
 
-    private (Tensor Words, Tensor Rules, Tensor Geometry, Tensor Verdict, Tensor Labels, Tensor Scores) Describe(
+    private (Tensor Words, Tensor Rules, Tensor Geometry, Tensor Verdict, Tensor Labels, Tensor Sums) Describe(
         (int Height, int Width) grid, (int Height, int Width) input, int count, LabelKind kind)
     {
         int groups = Maps.Rows;
@@ -85,7 +87,7 @@ internal sealed class LabelGraph
         Tensor table = Tensor.Float("table", 1, groups, count + (kind.Background && !kind.Logits ? 1 : 0));
         Graph.Add(new LabelScores(Embedding, GroupEmbeddings, words, rules, work, verdict, table, kind.Rules));
 
-        Tensor labels = Tensor.Int("labels", 1, 1, SessionPlan.BandPixels);
+        Tensor labels = Tensor.Labels("labels", SessionPlan.BandPixels);
         Tensor scores = Tensor.Float("scores", 1, 1, SessionPlan.BandPixels);
         PixelLabels labelling = new(table, geometry, labels, scores, input.Height, input.Width) { SoftmaxScore = kind.Logits };
         if (kind.Soft && !kind.Logits)
@@ -107,13 +109,15 @@ internal sealed class LabelGraph
             Graph.Add(labelling with { Groups = pixelGroups });
             Graph.Output("pixel groups", pixelGroups);
         }
+        Tensor sums = Tensor.Int("sums", 1, table.Columns, LabelSums.Parts);
+        Graph.Add(new LabelSums(labels, scores, geometry, sums));
         Graph.Output("labels", labels);
-        Graph.Output("scores", scores);
+        Graph.Output("sums", sums);
         Graph.Output("verdict", verdict);
         // Bands follow one another in the same arena: what the last step reads must survive each run.
         Graph.Output("table", table);
         Graph.Output("geometry", geometry);
-        return (words, rules, geometry, verdict, labels, scores);
+        return (words, rules, geometry, verdict, labels, sums);
     }
 }
 

@@ -67,6 +67,7 @@ internal sealed class Verifier(Checkpoint checkpoint, Device device, int threads
     {
         public Dictionary<string, float[]> Run(Graph graph, Action<Program> upload)
         {
+            NarrowTensors.Choose(graph, device.Facts);
             MemoryPlan plan = MemoryPlan.For(graph);
             using Worker worker = device.CreateWorker(account, constants, threads);
             worker.AllocateArena(plan.Bytes);

@@ -9,12 +9,31 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record Attention
 {
-    public override Step PrepareGpu(GpuBinding binding) => KernelChoice.Attention(binding.Device.Facts, this) switch
+    // Keys and values, and queries of the same tensor: what is all or nothing needs no agreement between tensors.
+    public override WeightFormat RoundsTo(Tensor tensor, DeviceFacts facts)
+        => tensor == K.Tensor && tensor == V.Tensor && KernelChoice.IsPairs(KernelChoice.Attention(facts, this)) ? Format : WeightFormat.Float32;
+
+    public override bool CanWrite(Tensor tensor, WeightFormat format, DeviceFacts facts) => format == Format && KernelChoice.IsPairs(KernelChoice.Attention(facts, this));
+
+    public override Step PrepareGpu(GpuBinding binding)
     {
-        ProductKernel.TensorBFloat16 => TensorAttention.Prepare<BFloat16Tensors>(this, binding),
-        ProductKernel.TensorFloat16 => TensorAttention.Prepare<Float16Tensors>(this, binding),
-        ProductKernel.TensorFloat16K8 => TensorAttention.Prepare<Float16TensorsK8>(this, binding),
-        ProductKernel.TensorFloat32 => TensorAttention.Prepare<Float32Tensors>(this, binding),
+        ProductKernel kernel = KernelChoice.Attention(binding.Device.Facts, this);
+        if (!KernelChoice.IsPairs(kernel))
+        {
+            GpuBinding.RequireFloats(Q);
+            GpuBinding.RequireFloats(K);
+            GpuBinding.RequireFloats(V);
+            GpuBinding.RequireFloats(Y);
+        }
+        return Prepare(kernel, binding);
+    }
+
+    private GpuStep Prepare(ProductKernel kernel, GpuBinding binding) => kernel switch
+    {
+        ProductKernel.TensorBFloat16 => TensorAttention.Pairs<BFloat16Tensors>(this, binding),
+        ProductKernel.TensorFloat16 => TensorAttention.Pairs<Float16Tensors>(this, binding),
+        ProductKernel.TensorFloat16K8 => TensorAttention.Pairs<Float16TensorsK8>(this, binding),
+        ProductKernel.TensorFloat32 => TensorAttention.Singles(this, binding),
         _ when KernelChoice.SplitsKeys(binding.Device.Facts, this) => HeadSize switch
         {
             <= 16 => SplitAttention.Prepare<Head16>(this, binding),
@@ -33,10 +52,10 @@ internal sealed partial record Attention
 
 internal readonly struct GpuAttentionArguments(Attention operation, GpuBinding binding, int queryTiles)
 {
-    public readonly GpuFloats Q = binding.Floats(operation.Q);
-    public readonly GpuFloats K = binding.Floats(operation.K);
-    public readonly GpuFloats V = binding.Floats(operation.V);
-    public readonly GpuFloats Y = binding.Floats(operation.Y);
+    public readonly GpuFloats Q = binding.Numbers(operation.Q);
+    public readonly GpuFloats K = binding.Numbers(operation.K);
+    public readonly GpuFloats V = binding.Numbers(operation.V);
+    public readonly GpuFloats Y = binding.Numbers(operation.Y);
     public readonly GpuInts KeyLengths = binding.IntsOrNone(operation.KeyLengths is { } lengths ? lengths.View() : null);
     public readonly int HasKeyLengths = operation.KeyLengths is null ? 0 : 1;
     public readonly int Causal = operation.Causal ? 1 : 0;

@@ -94,27 +94,54 @@ internal static class TensorAttention
         => operation.HeadSize is 32 or 64
         && AlignedQuads.Fits(operation.Q) && AlignedQuads.Fits(operation.K) && AlignedQuads.Fits(operation.V) && AlignedQuads.Fits(operation.Y);
 
-    public static GpuStep Prepare<TFormat>(Attention operation, GpuBinding binding)
-        where TFormat : struct, ITensorFormat
-        => operation.HeadSize == 32 ? Prepare<Head32Columns, TFormat>(operation, binding) : Prepare<Head64Columns, TFormat>(operation, binding);
+    /// <summary>By a 16-bit format; queries, keys and values, and Y, are as their tensors say.</summary>
+    public static GpuStep Pairs<TFormat>(Attention operation, GpuBinding binding)
+        where TFormat : struct, IPairFormat
+        => operation.Y.Tensor.IsNarrow
+            ? Pairs<TFormat, NarrowQuads<TFormat>>(operation, binding)
+            : Pairs<TFormat, AlignedQuads>(operation, binding);
 
-    private static GpuStep Prepare<THead, TFormat>(Attention operation, GpuBinding binding)
+    private static GpuStep Pairs<TFormat, TStore>(Attention operation, GpuBinding binding)
+        where TFormat : struct, IPairFormat
+        where TStore : struct, IQuadStore
+        => (operation.Q.Tensor.IsNarrow, operation.K.Tensor.IsNarrow, operation.V.Tensor.IsNarrow) switch
+        {
+            (true, true, true) => Prepare<TFormat, PairRows, TStore>(operation, binding),
+            (false, true, true) => Prepare<TFormat, PairKeys<TFormat>, TStore>(operation, binding),
+            (false, false, false) => Prepare<TFormat, FloatRows<TFormat>, TStore>(operation, binding),
+            _ => throw new ArgumentException($"{operation.K} and {operation.V} are not of one width, or wider than {operation.Q}"),
+        };
+
+    /// <summary>By TensorFloat32, whose factors are float32 in memory.</summary>
+    public static GpuStep Singles(Attention operation, GpuBinding binding) => Prepare<Float32Tensors, FloatRows<Float32Tensors>, AlignedQuads>(operation, binding);
+
+    private static GpuStep Prepare<TFormat, TRows, TStore>(Attention operation, GpuBinding binding)
+        where TFormat : struct, ITensorFormat
+        where TRows : struct, IHeadRows
+        where TStore : struct, IQuadStore
+        => operation.HeadSize == 32 ? Prepare<Head32Columns, TFormat, TRows, TStore>(operation, binding) : Prepare<Head64Columns, TFormat, TRows, TStore>(operation, binding);
+
+    private static GpuStep Prepare<THead, TFormat, TRows, TStore>(Attention operation, GpuBinding binding)
         where THead : struct, IHeadColumns
         where TFormat : struct, ITensorFormat
+        where TRows : struct, IHeadRows
+        where TStore : struct, IQuadStore
     {
         // Whole heads read keys a quarter as often; split ones fill the device. Both give the same bits.
         int heads = checked(operation.Y.Batch * operation.Heads);
         int wideTiles = (operation.Queries + 4 * Rows - 1) / (4 * Rows);
         int splitTiles = (operation.Queries + Rows - 1) / Rows;
         return (long)heads * wideTiles >= 2L * binding.Device.Facts.Multiprocessors
-            ? binding.Step<GpuAttentionArguments>(Kernel<THead, TFormat, AllKeys>, checked(heads * wideTiles), GroupSize, new(operation, binding, wideTiles))
-            : binding.Step<GpuAttentionArguments>(Kernel<THead, TFormat, SplitKeys>, checked(heads * splitTiles), GroupSize, new(operation, binding, splitTiles));
+            ? binding.Step<GpuAttentionArguments>(Kernel<THead, TFormat, AllKeys, TRows, TStore>, checked(heads * wideTiles), GroupSize, new(operation, binding, wideTiles))
+            : binding.Step<GpuAttentionArguments>(Kernel<THead, TFormat, SplitKeys, TRows, TStore>, checked(heads * splitTiles), GroupSize, new(operation, binding, splitTiles));
     }
 
-    private static void Kernel<THead, TFormat, TShape>(GpuAttentionArguments args)
+    private static void Kernel<THead, TFormat, TShape, TRows, TStore>(GpuAttentionArguments args)
         where THead : struct, IHeadColumns
         where TFormat : struct, ITensorFormat
         where TShape : struct, IAttentionShape
+        where TRows : struct, IHeadRows
+        where TStore : struct, IQuadStore
     {
         int rest = Grid.IdxX / args.QueryTiles;
         int tile = Grid.IdxX - rest * args.QueryTiles;
@@ -126,25 +153,26 @@ internal static class TensorAttention
         if (TShape.SplitsKeys)
         {
             ArrayView<Quad> shared = SharedMemory.Allocate<Quad>(Parts * (THead.Size / 8 + 1) * 32);
-            Spill<THead>(shared, warp, Walk<THead, TFormat>(args, batch, head, row0, warp));
+            Spill<THead>(shared, warp, Walk<THead, TFormat, TRows>(args, batch, head, row0, warp));
             GpuIntrinsics.Synchronize();
-            StoreMerged<THead>(args, shared, batch, head, row0, warp);
+            StoreMerged<THead, TStore>(args, shared, batch, head, row0, warp);
         }
         else if (row0 < args.Queries)
         {
             AttentionPart total = Nothing();
             for (int part = 0; part < Parts; part++)
             {
-                total = Merge<THead>(total, Walk<THead, TFormat>(args, batch, head, row0, part));
+                total = Merge<THead>(total, Walk<THead, TFormat, TRows>(args, batch, head, row0, part));
             }
-            StoreOwn<THead>(args, batch, head, row0, total);
+            StoreOwn<THead, TStore>(args, batch, head, row0, total);
         }
     }
 
     // One part of the keys, for 16 queries.
-    private static AttentionPart Walk<THead, TFormat>(in GpuAttentionArguments args, int batch, int head, int row0, int part)
+    private static AttentionPart Walk<THead, TFormat, TRows>(in GpuAttentionArguments args, int batch, int head, int row0, int part)
         where THead : struct, IHeadColumns
         where TFormat : struct, ITensorFormat
+        where TRows : struct, IHeadRows
     {
         int lane = Group.IdxX & 31;
         int upper = row0 + (lane >> 2);
@@ -153,15 +181,14 @@ internal static class TensorAttention
         int queryAt = (lane & 3) * 4 + column;
         int upperAt = args.Q.Index(batch, head * args.HeadQueries + IntrinsicMath.Min(upper, args.Queries - 1), queryAt) >> 2;
         int lowerAt = args.Q.Index(batch, head * args.HeadQueries + IntrinsicMath.Min(lower, args.Queries - 1), queryAt) >> 2;
-        ArrayView<Quad> queries = args.Q.Data.Cast<Quad>();
-        LeftFragment q0 = Queries<TFormat>(queries, upperAt, lowerAt);
-        LeftFragment q1 = Queries<TFormat>(queries, upperAt + 4, lowerAt + 4);
+        LeftFragment q0 = TRows.Queries(args.Q.Data, upperAt, lowerAt);
+        LeftFragment q1 = TRows.Queries(args.Q.Data, upperAt + 4, lowerAt + 4);
         LeftFragment q2 = default;
         LeftFragment q3 = default;
         if (THead.Size == 64)
         {
-            q2 = Queries<TFormat>(queries, upperAt + 8, lowerAt + 8);
-            q3 = Queries<TFormat>(queries, upperAt + 12, lowerAt + 12);
+            q2 = TRows.Queries(args.Q.Data, upperAt + 8, lowerAt + 8);
+            q3 = TRows.Queries(args.Q.Data, upperAt + 12, lowerAt + 12);
         }
 
         int length = AttentionRows.Length(args, batch);
@@ -183,9 +210,9 @@ internal static class TensorAttention
             Quad s1 = default;
             Quad s2 = default;
             Quad s3 = default;
-            Scores<THead, TFormat>(
+            Scores<THead, TFormat, TRows>(
                 args.K.Data, firstKey + IntrinsicMath.Min(key, last) * keyStride, firstKey + IntrinsicMath.Min(key + 8, last) * keyStride, q0, q1, q2, q3, ref s0, ref s1);
-            Scores<THead, TFormat>(
+            Scores<THead, TFormat, TRows>(
                 args.K.Data, firstKey + IntrinsicMath.Min(key + 16, last) * keyStride, firstKey + IntrinsicMath.Min(key + 24, last) * keyStride, q0, q1, q2, q3, ref s2, ref s3);
             key = first + (lane & 3) * 2;
             s0 = Mask(s0, args.Scale, key, upperSeen, lowerSeen);
@@ -210,8 +237,8 @@ internal static class TensorAttention
             {
                 sum.High = Scale(sum.High, upperShrink, lowerShrink);
             }
-            Values<THead, TFormat>(args.V.Data, firstValue, valueStride, key, last, WeightFragment<TFormat>(s0, s1), ref sum);
-            Values<THead, TFormat>(args.V.Data, firstValue, valueStride, key + 16, last, WeightFragment<TFormat>(s2, s3), ref sum);
+            Values<THead, TFormat, TRows>(args.V.Data, firstValue, valueStride, key, last, WeightFragment<TFormat>(s0, s1), ref sum);
+            Values<THead, TFormat, TRows>(args.V.Data, firstValue, valueStride, key + 16, last, WeightFragment<TFormat>(s2, s3), ref sum);
         }
         sum.UpperSum += Warp.ShuffleXor(sum.UpperSum, 1);
         sum.UpperSum += Warp.ShuffleXor(sum.UpperSum, 2);
@@ -222,68 +249,55 @@ internal static class TensorAttention
 
     private static AttentionPart Nothing() => new() { UpperMax = AttentionRows.Lowest, LowerMax = AttentionRows.Lowest };
 
-    private static LeftFragment Queries<TFormat>(ArrayView<Quad> queries, int upperAt, int lowerAt)
-        where TFormat : struct, ITensorFormat
-    {
-        Quad upper = queries[upperAt];
-        Quad lower = queries[lowerAt];
-        return TFormat.Left(First(upper), First(lower), Second(upper), Second(lower));
-    }
-
     // 16 queries by twice 8 keys.
-    private static void Scores<THead, TFormat>(
+    private static void Scores<THead, TFormat, TRows>(
         ArrayView<float> data, int leftAt, int rightAt, LeftFragment q0, LeftFragment q1, LeftFragment q2, LeftFragment q3, ref Quad left, ref Quad right)
         where THead : struct, IHeadColumns
         where TFormat : struct, ITensorFormat
+        where TRows : struct, IHeadRows
     {
-        ArrayView<Quad> keys = data.Cast<Quad>();
-        Score<TFormat>(q0, keys[leftAt], keys[rightAt], ref left, ref right);
-        Score<TFormat>(q1, keys[leftAt + 4], keys[rightAt + 4], ref left, ref right);
+        Score<TFormat>(q0, TRows.Keys(data, leftAt, rightAt), ref left, ref right);
+        Score<TFormat>(q1, TRows.Keys(data, leftAt + 4, rightAt + 4), ref left, ref right);
         if (THead.Size == 64)
         {
-            Score<TFormat>(q2, keys[leftAt + 8], keys[rightAt + 8], ref left, ref right);
-            Score<TFormat>(q3, keys[leftAt + 12], keys[rightAt + 12], ref left, ref right);
+            Score<TFormat>(q2, TRows.Keys(data, leftAt + 8, rightAt + 8), ref left, ref right);
+            Score<TFormat>(q3, TRows.Keys(data, leftAt + 12, rightAt + 12), ref left, ref right);
         }
     }
 
-    private static void Score<TFormat>(LeftFragment q, Quad leftKey, Quad rightKey, ref Quad left, ref Quad right)
+    private static void Score<TFormat>(LeftFragment q, RightFragment k, ref Quad left, ref Quad right)
         where TFormat : struct, ITensorFormat
     {
-        RightFragment k = TFormat.Right(leftKey, rightKey);
         left = TFormat.MultiplyLeft(left, q, k);
         right = TFormat.MultiplyRight(right, q, k);
     }
 
     // The weighted values of 16 keys; this lane reads those of rows 2t, 2t + 1, 2t + 8 and 2t + 9.
-    private static void Values<THead, TFormat>(ArrayView<float> data, int at, int stride, int key, int last, LeftFragment weights, ref AttentionPart sum)
+    private static void Values<THead, TFormat, TRows>(ArrayView<float> data, int at, int stride, int key, int last, LeftFragment weights, ref AttentionPart sum)
         where THead : struct, IHeadColumns
         where TFormat : struct, ITensorFormat
+        where TRows : struct, IHeadRows
     {
-        ArrayView<Quad> values = data.Cast<Quad>();
         int at0 = at + IntrinsicMath.Min(key, last) * stride;
         int at1 = at + IntrinsicMath.Min(key + 1, last) * stride;
         int at2 = at + IntrinsicMath.Min(key + 8, last) * stride;
         int at3 = at + IntrinsicMath.Min(key + 9, last) * stride;
-        sum.Low = Weigh<TFormat>(values[at0], values[at1], values[at2], values[at3], weights, sum.Low);
+        sum.Low = Weigh<TFormat>(TRows.Values(data, at0, at1, at2, at3), weights, sum.Low);
         if (THead.Size == 64)
         {
-            sum.High = Weigh<TFormat>(values[at0 + 8], values[at1 + 8], values[at2 + 8], values[at3 + 8], weights, sum.High);
+            sum.High = Weigh<TFormat>(TRows.Values(data, at0 + 8, at1 + 8, at2 + 8, at3 + 8), weights, sum.High);
         }
     }
 
-    private static HeadBand Weigh<TFormat>(Quad v0, Quad v1, Quad v2, Quad v3, LeftFragment weights, HeadBand c)
+    private static HeadBand Weigh<TFormat>(ValueFragments values, LeftFragment weights, HeadBand c)
         where TFormat : struct, ITensorFormat
-    {
-        RightFragment left = TFormat.Right(Of(v0.X, v1.X, v2.X, v3.X), Of(v0.Y, v1.Y, v2.Y, v3.Y));
-        RightFragment right = TFormat.Right(Of(v0.Z, v1.Z, v2.Z, v3.Z), Of(v0.W, v1.W, v2.W, v3.W));
-        return new HeadBand
+        => new()
         {
-            C0 = TFormat.MultiplyLeft(c.C0, weights, left),
-            C1 = TFormat.MultiplyRight(c.C1, weights, left),
-            C2 = TFormat.MultiplyLeft(c.C2, weights, right),
-            C3 = TFormat.MultiplyRight(c.C3, weights, right),
+            C0 = TFormat.MultiplyLeft(c.C0, weights, values.Left),
+            C1 = TFormat.MultiplyRight(c.C1, weights, values.Left),
+            C2 = TFormat.MultiplyLeft(c.C2, weights, values.Right),
+            C3 = TFormat.MultiplyRight(c.C3, weights, values.Right),
         };
-    }
 
     private static LeftFragment WeightFragment<TFormat>(Quad left, Quad right)
         where TFormat : struct, ITensorFormat
@@ -385,8 +399,9 @@ internal static class TensorAttention
     }
 
     // Every warp merges the parts for a quarter of the columns (heads of 32: the first two for a half, of which each stores one row).
-    private static void StoreMerged<THead>(in GpuAttentionArguments args, ArrayView<Quad> shared, int batch, int head, int row0, int warp)
+    private static void StoreMerged<THead, TStore>(in GpuAttentionArguments args, ArrayView<Quad> shared, int batch, int head, int row0, int warp)
         where THead : struct, IHeadColumns
+        where TStore : struct, IQuadStore
     {
         int lane = Group.IdxX & 31;
         int half = THead.Size == 64 ? warp >> 1 : 0;
@@ -404,11 +419,11 @@ internal static class TensorAttention
         int upper = row0 + (lane >> 2);
         if ((warp & 1) == 0)
         {
-            StoreRow(args, batch, head, upper, half, First(total.Low), Second(total.Low), total.UpperSum);
+            StoreRow<TStore>(args, batch, head, upper, half, First(total.Low), Second(total.Low), total.UpperSum);
         }
         else
         {
-            StoreRow(args, batch, head, upper + 8, half, Third(total.Low), Fourth(total.Low), total.LowerSum);
+            StoreRow<TStore>(args, batch, head, upper + 8, half, Third(total.Low), Fourth(total.Low), total.LowerSum);
         }
     }
 
@@ -428,29 +443,30 @@ internal static class TensorAttention
         };
     }
 
-    private static void StoreOwn<THead>(in GpuAttentionArguments args, int batch, int head, int row0, AttentionPart total)
+    private static void StoreOwn<THead, TStore>(in GpuAttentionArguments args, int batch, int head, int row0, AttentionPart total)
         where THead : struct, IHeadColumns
+        where TStore : struct, IQuadStore
     {
         int upper = row0 + ((Group.IdxX & 31) >> 2);
-        StoreRow(args, batch, head, upper, 0, First(total.Low), Second(total.Low), total.UpperSum);
-        StoreRow(args, batch, head, upper + 8, 0, Third(total.Low), Fourth(total.Low), total.LowerSum);
+        StoreRow<TStore>(args, batch, head, upper, 0, First(total.Low), Second(total.Low), total.UpperSum);
+        StoreRow<TStore>(args, batch, head, upper + 8, 0, Third(total.Low), Fourth(total.Low), total.LowerSum);
         if (THead.Size == 64)
         {
-            StoreRow(args, batch, head, upper, 1, First(total.High), Second(total.High), total.UpperSum);
-            StoreRow(args, batch, head, upper + 8, 1, Third(total.High), Fourth(total.High), total.LowerSum);
+            StoreRow<TStore>(args, batch, head, upper, 1, First(total.High), Second(total.High), total.UpperSum);
+            StoreRow<TStore>(args, batch, head, upper + 8, 1, Third(total.High), Fourth(total.High), total.LowerSum);
         }
     }
 
     // Eight neighbouring columns of a row.
-    private static void StoreRow(in GpuAttentionArguments args, int batch, int head, int row, int half, Quad first, Quad second, float sum)
+    private static void StoreRow<TStore>(in GpuAttentionArguments args, int batch, int head, int row, int half, Quad first, Quad second, float sum)
+        where TStore : struct, IQuadStore
     {
         if (row < args.Queries)
         {
-            int at = args.Y.Index(batch, row, head * args.HeadSize + half * 32 + (Group.IdxX & 3) * 8) >> 2;
+            int at = args.Y.Index(batch, row, head * args.HeadSize + half * 32 + (Group.IdxX & 3) * 8);
             float inverse = 1f / sum;
-            ArrayView<Quad> output = args.Y.Data.Cast<Quad>();
-            output[at] = Quad.Scale(first, inverse);
-            output[at + 1] = Quad.Scale(second, inverse);
+            TStore.Store(Quad.Scale(first, inverse), args.Y.Data, at, 4);
+            TStore.Store(Quad.Scale(second, inverse), args.Y.Data, at + 4, 4);
         }
     }
 

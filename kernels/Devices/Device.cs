@@ -24,6 +24,9 @@ internal abstract class Device : IDisposable
     /// <summary>The hardware's name and the facts that kernels are chosen by.</summary>
     public abstract string Description { get; }
 
+    /// <summary>What GPU kernels are chosen by; null of the cpu device, whose numbers are float32 everywhere.</summary>
+    public virtual DeviceFacts? Facts => null;
+
     /// <summary>Memory of the device in bytes, or 0 where it is unknown.</summary>
     public abstract long MemoryBytes { get; }
 

@@ -35,6 +35,8 @@ internal sealed class WatchedDevice(Device inner) : Device
 
     public override string Description => inner.Description;
 
+    public override DeviceFacts? Facts => inner.Facts;
+
     public override long MemoryBytes => inner.MemoryBytes;
 
     public override IEnumerable<(WeightFormat Format, string Kernel, string Reason)> Products => inner.Products;

@@ -6,19 +6,36 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record LayerNorm
 {
+    private bool HasQuads => X.Columns % 4 == 0 && AlignedQuads.Fits(X) && AlignedQuads.Fits(Y) && (Residual is not { } residual || AlignedQuads.Fits(residual));
+
+    public override bool CanWrite(Tensor tensor, WeightFormat format, DeviceFacts facts) => HasQuads && KernelChoice.IsPairs(KernelChoice.Product(facts, format).Kernel);
+
     public override Step PrepareGpu(GpuBinding binding)
     {
+        if (!HasQuads)
+        {
+            GpuBinding.RequireFloats(Y);
+        }
         GpuLayerNormArguments arguments = new(this, binding);
         int rows = X.Batch * X.Rows;
-        bool quads = X.Columns % 4 == 0 && AlignedQuads.Fits(X) && AlignedQuads.Fits(Y) && (Residual is not { } residual || AlignedQuads.Fits(residual));
-        return (quads, binding.HasNarrowGroups) switch
+        return (HasQuads, binding.HasNarrowGroups) switch
         {
-            (true, false) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<WarpGroup>, rows, WarpGroup.Threads, arguments),
-            (true, true) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<NarrowGroup>, rows, NarrowGroup.Threads, arguments),
+            (true, false) => Quads<WarpGroup>(binding, rows, arguments),
+            (true, true) => Quads<NarrowGroup>(binding, rows, arguments),
             (false, false) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<WideGroup>, rows, WideGroup.Threads, arguments),
             (false, true) => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Kernel<NarrowGroup>, rows, NarrowGroup.Threads, arguments),
         };
     }
+
+    private GpuStep Quads<TGroup>(GpuBinding binding, int rows, GpuLayerNormArguments arguments)
+        where TGroup : struct, IGroup
+        => KernelChoice.Kept(binding.Device.Facts, Y.Tensor) switch
+        {
+            ProductKernel.TensorBFloat16 => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<TGroup, NarrowQuads<BFloat16Tensors>>, rows, TGroup.Threads, arguments),
+            ProductKernel.TensorFloat16 => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<TGroup, NarrowQuads<Float16Tensors>>, rows, TGroup.Threads, arguments),
+            ProductKernel.TensorFloat16K8 => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<TGroup, NarrowQuads<Float16TensorsK8>>, rows, TGroup.Threads, arguments),
+            _ => binding.Step<GpuLayerNormArguments>(GpuLayerNorm.Quads<TGroup, AlignedQuads>, rows, TGroup.Threads, arguments),
+        };
 }
 
 internal readonly struct GpuLayerNormArguments(LayerNorm operation, GpuBinding binding)
@@ -27,7 +44,7 @@ internal readonly struct GpuLayerNormArguments(LayerNorm operation, GpuBinding b
     public readonly GpuFloats Gamma = binding.Floats(operation.Gamma);
     public readonly GpuFloats Beta = binding.Floats(operation.Beta);
     public readonly GpuFloats Residual = binding.FloatsOrNone(operation.Residual);
-    public readonly GpuFloats Y = binding.Floats(operation.Y);
+    public readonly GpuFloats Y = binding.Numbers(operation.Y);
     public readonly int HasResidual = operation.Residual is null ? 0 : 1;
     public readonly int Rows = operation.X.Rows;
     public readonly int Columns = operation.X.Columns;
@@ -36,15 +53,16 @@ internal readonly struct GpuLayerNormArguments(LayerNorm operation, GpuBinding b
 
 /// <summary>A group per row; see <see cref="RowGroup"/>. The row is read three times, the second and third from the first-level cache.</summary>
 /// <remarks>
-/// <para>Each thread reads and writes only its own columns, so Y may lie on X. The two reductions have shared memory of their own each, hence one barrier each.</para>
+/// <para>Each thread reads and writes only its own columns, so Y may lie on X, if it has as many bytes. The two reductions have shared memory of their own each, hence one barrier each.</para>
 /// <para>It moves 8 bytes a number and computes little: a picture's 260 rows of 384 are 0.8 MB, 64 pictures' 51 MB. Aligned rows go by quads, a
 /// warp a row: 96 quads are three accesses of 128 bits a thread and pass, where single floats are six of 32 bits for each of 64 threads, and a
 /// reduction adds 32 parts instead of 64.</para>
 /// </remarks>
 internal static class GpuLayerNorm
 {
-    public static void Quads<TGroup>(GpuLayerNormArguments args)
+    public static void Quads<TGroup, TStore>(GpuLayerNormArguments args)
         where TGroup : struct, IGroup
+        where TStore : struct, IQuadStore
     {
         ArrayView<float> sums = SharedMemory.Allocate<float>(TGroup.Threads);
         ArrayView<float> squares = SharedMemory.Allocate<float>(TGroup.Threads);
@@ -72,7 +90,7 @@ internal static class GpuLayerNorm
 
         ArrayView<Quad> gammas = args.Gamma.Data.Cast<Quad>();
         ArrayView<Quad> betas = args.Beta.Data.Cast<Quad>();
-        int to = args.Y.Index(batch, row, 0) >> 2;
+        int to = args.Y.Index(batch, row, 0);
         for (int c = Group.IdxX; c < quads; c += TGroup.Threads)
         {
             Quad x = source[from + c];
@@ -88,7 +106,7 @@ internal static class GpuLayerNorm
             {
                 value = Quad.Add(value, args.Residual.Data.Cast<Quad>()[(args.Residual.Index(batch, row, 0) >> 2) + c]);
             }
-            args.Y.Data.Cast<Quad>()[to + c] = value;
+            TStore.Store(value, args.Y.Data, to + c * 4, 4);
         }
     }
 

@@ -7,6 +7,14 @@ namespace GroupViT.Kernels;
 
 internal sealed partial record MatMul
 {
+    public override WeightFormat RoundsTo(Tensor tensor, DeviceFacts facts)
+        => tensor == A.Tensor && tensor != B.Tensor && tensor != Residual?.Tensor && KernelChoice.IsPairs(KernelChoice.Product(facts, this).Kernel) && TensorMatMul.ReadsNarrow(this)
+            ? WeightFormat
+            : WeightFormat.Float32;
+
+    public override bool CanWrite(Tensor tensor, WeightFormat format, DeviceFacts facts)
+        => format == WeightFormat && KernelChoice.IsPairs(KernelChoice.Product(facts, this).Kernel);
+
     public override Step PrepareGpu(GpuBinding binding) => Activation switch
     {
         Activation.Gelu => GpuMatMul.Prepare<GpuGelu>(this, binding),
@@ -18,9 +26,9 @@ internal sealed partial record MatMul
 
 internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rowTiles, int columnTiles)
 {
-    public readonly GpuFloats A = binding.Floats(operation.A);
+    public readonly GpuFloats A = binding.Numbers(operation.A);
     public readonly GpuFloats B = b;
-    public readonly GpuFloats Y = binding.Floats(operation.Y);
+    public readonly GpuFloats Y = binding.Numbers(operation.Y);
     public readonly GpuFloats Bias = binding.FloatsOrNone(operation.Bias);
     public readonly GpuFloats Residual = binding.FloatsOrNone(operation.Residual);
     public readonly int M = operation.M;
@@ -62,16 +70,24 @@ internal static class GpuMatMul
 
     public static GpuStep Prepare<TActivation>(MatMul operation, GpuBinding binding)
         where TActivation : struct, IGpuActivation
-        => KernelChoice.Product(binding.Device.Facts, operation).Kernel switch
+    {
+        ProductKernel kernel = KernelChoice.Product(binding.Device.Facts, operation).Kernel;
+        if (!KernelChoice.IsPairs(kernel))
         {
-            ProductKernel.TensorBFloat16 => TensorMatMul.Prepare<BFloat16Tensors, TActivation>(operation, binding),
-            ProductKernel.TensorFloat16 => TensorMatMul.Prepare<Float16Tensors, TActivation>(operation, binding),
-            ProductKernel.TensorFloat16K8 => TensorMatMul.Prepare<Float16TensorsK8, TActivation>(operation, binding),
-            ProductKernel.TensorFloat32 => TensorMatMul.Prepare<Float32Tensors, TActivation>(operation, binding),
+            GpuBinding.RequireFloats(operation.A);
+            GpuBinding.RequireFloats(operation.Y);
+        }
+        return kernel switch
+        {
+            ProductKernel.TensorBFloat16 => TensorMatMul.Pairs<BFloat16Tensors, TActivation>(operation, binding),
+            ProductKernel.TensorFloat16 => TensorMatMul.Pairs<Float16Tensors, TActivation>(operation, binding),
+            ProductKernel.TensorFloat16K8 => TensorMatMul.Pairs<Float16TensorsK8, TActivation>(operation, binding),
+            ProductKernel.TensorFloat32 => TensorMatMul.Singles<TActivation>(operation, binding),
             ProductKernel.SharedTiles => SharedMatMul.Prepare<TActivation>(operation, binding),
             ProductKernel.Registers4x16 => Prepare<Columns16, TActivation>(operation, binding),
             _ => Prepare<Quad, TActivation>(operation, binding),
         };
+    }
 
     private static GpuStep Prepare<TColumns, TActivation>(MatMul operation, GpuBinding binding)
         where TColumns : struct, IRegisterVector<TColumns>
@@ -130,7 +146,7 @@ internal static class GpuMatMul
 
     private static void Kernel<TColumns, TWeights, TAccess, TActivation>(Index1D index, GpuMatMulArguments args)
         where TColumns : struct, IRegisterVector<TColumns>
-        where TWeights : struct, IQuadAccess
+        where TWeights : struct, IQuadLoad
         where TAccess : struct, IQuadAccess
         where TActivation : struct, IGpuActivation
     {
@@ -159,15 +175,16 @@ internal static class GpuMatMul
             y3 = TColumns.MultiplyAdd(x, args.A.Data[a3 + k], y3);
             b += args.BStepK;
         }
-        Store<TColumns, TAccess, TActivation>(args, batch, row, column, y0);
-        Store<TColumns, TAccess, TActivation>(args, batch, row + 1, column, y1);
-        Store<TColumns, TAccess, TActivation>(args, batch, row + 2, column, y2);
-        Store<TColumns, TAccess, TActivation>(args, batch, row + 3, column, y3);
+        Store<TColumns, TAccess, TAccess, TActivation>(args, batch, row, column, y0);
+        Store<TColumns, TAccess, TAccess, TActivation>(args, batch, row + 1, column, y1);
+        Store<TColumns, TAccess, TAccess, TActivation>(args, batch, row + 2, column, y2);
+        Store<TColumns, TAccess, TAccess, TActivation>(args, batch, row + 3, column, y3);
     }
 
-    internal static void Store<TColumns, TAccess, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
+    internal static void Store<TColumns, TAccess, TStore, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
         where TColumns : struct, IRegisterVector<TColumns>
-        where TAccess : struct, IQuadAccess
+        where TAccess : struct, IQuadLoad
+        where TStore : struct, IQuadStore
         where TActivation : struct, IGpuActivation
     {
         if (row >= args.M)
@@ -191,6 +208,6 @@ internal static class GpuMatMul
             y = TColumns.Add(y, TColumns.Load<TAccess>(args.Residual.Data, args.Residual.Index(batch, row, column), 1, count));
         }
         int head = column / args.HeadSize;
-        TColumns.Store<TAccess>(y, args.Y.Data, args.Y.Index(batch, head * args.M + row, column - head * args.HeadSize), count);
+        TColumns.Store<TStore>(y, args.Y.Data, args.Y.Index(batch, head * args.M + row, column - head * args.HeadSize), count);
     }
 }

@@ -232,14 +232,14 @@ internal static class SharedMatMul
     {
         if (column < args.N)
         {
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row, column, tile.R0);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 1, column, tile.R1);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 2, column, tile.R2);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 3, column, tile.R3);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 4, column, tile.R4);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 5, column, tile.R5);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 6, column, tile.R6);
-            GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row + 7, column, tile.R7);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row, column, tile.R0);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 1, column, tile.R1);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 2, column, tile.R2);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 3, column, tile.R3);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 4, column, tile.R4);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 5, column, tile.R5);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 6, column, tile.R6);
+            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 7, column, tile.R7);
         }
     }
 
@@ -273,7 +273,7 @@ internal static class SharedMatMul
             int column = column0 + (index & ((1 << TShape.QuadBits) - 1)) * 4;
             if (column < args.N)
             {
-                GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row0 + (index >> TShape.QuadBits), column, value);
+                GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row0 + (index >> TShape.QuadBits), column, value);
             }
         }
     }

@@ -61,10 +61,37 @@ internal interface ITensorFormat
     static abstract Quad MultiplyRight(Quad c, LeftFragment a, RightFragment b);
 }
 
+/// <summary>A format of two numbers to a word.</summary>
+internal interface IPairFormat : ITensorFormat
+{
+    /// <summary>Two floats, each to nearest even; the first in the lower half.</summary>
+    static abstract uint Pack(float low, float high);
+}
+
 /// <summary>What the 16-bit formats share: rows of 32 numbers are four chunks, and eight rows of one chunk fill all banks once.</summary>
 internal static class PairTiles
 {
     public static int WeightChunk(int row, int chunk) => row * 4 + (chunk ^ ((row >> 1) & 3));
+
+    public static LeftFragment Left<TFormat>(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext)
+        where TFormat : struct, IPairFormat
+        => new()
+        {
+            A0 = TFormat.Pack(upper.X, upper.Y),
+            A1 = TFormat.Pack(lower.X, lower.Y),
+            A2 = TFormat.Pack(upperNext.X, upperNext.Y),
+            A3 = TFormat.Pack(lowerNext.X, lowerNext.Y),
+        };
+
+    public static RightFragment Right<TFormat>(Quad left, Quad right)
+        where TFormat : struct, IPairFormat
+        => new()
+        {
+            Left0 = TFormat.Pack(left.X, left.Y),
+            Left1 = TFormat.Pack(left.Z, left.W),
+            Right0 = TFormat.Pack(right.X, right.Y),
+            Right1 = TFormat.Pack(right.Z, right.W),
+        };
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half)
     {
@@ -76,7 +103,7 @@ internal static class PairTiles
     }
 }
 
-internal readonly struct BFloat16Tensors : ITensorFormat
+internal readonly struct BFloat16Tensors : IPairFormat
 {
     public static WeightFormat Format => WeightFormat.BFloat16;
 
@@ -86,23 +113,14 @@ internal readonly struct BFloat16Tensors : ITensorFormat
 
     public static int WeightChunk(int row, int chunk) => PairTiles.WeightChunk(row, chunk);
 
-    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext) => new()
-    {
-        A0 = TensorCore.PackBFloat16(upper.X, upper.Y),
-        A1 = TensorCore.PackBFloat16(lower.X, lower.Y),
-        A2 = TensorCore.PackBFloat16(upperNext.X, upperNext.Y),
-        A3 = TensorCore.PackBFloat16(lowerNext.X, lowerNext.Y),
-    };
+    public static uint Pack(float low, float high) => TensorCore.PackBFloat16(low, high);
+
+    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext)
+        => PairTiles.Left<BFloat16Tensors>(upper, lower, upperNext, lowerNext);
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
 
-    public static RightFragment Right(Quad left, Quad right) => new()
-    {
-        Left0 = TensorCore.PackBFloat16(left.X, left.Y),
-        Left1 = TensorCore.PackBFloat16(left.Z, left.W),
-        Right0 = TensorCore.PackBFloat16(right.X, right.Y),
-        Right1 = TensorCore.PackBFloat16(right.Z, right.W),
-    };
+    public static RightFragment Right(Quad left, Quad right) => PairTiles.Right<BFloat16Tensors>(left, right);
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyBFloat16(c, a.A0, a.A1, a.A2, a.A3, b.Left0, b.Left1);
@@ -111,7 +129,7 @@ internal readonly struct BFloat16Tensors : ITensorFormat
         => TensorCore.MultiplyBFloat16(c, a.A0, a.A1, a.A2, a.A3, b.Right0, b.Right1);
 }
 
-internal readonly struct Float16Tensors : ITensorFormat
+internal readonly struct Float16Tensors : IPairFormat
 {
     public static WeightFormat Format => WeightFormat.Float16;
 
@@ -121,23 +139,14 @@ internal readonly struct Float16Tensors : ITensorFormat
 
     public static int WeightChunk(int row, int chunk) => PairTiles.WeightChunk(row, chunk);
 
-    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext) => new()
-    {
-        A0 = TensorCore.PackFloat16(upper.X, upper.Y),
-        A1 = TensorCore.PackFloat16(lower.X, lower.Y),
-        A2 = TensorCore.PackFloat16(upperNext.X, upperNext.Y),
-        A3 = TensorCore.PackFloat16(lowerNext.X, lowerNext.Y),
-    };
+    public static uint Pack(float low, float high) => TensorCore.PackFloat16(low, high);
+
+    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext)
+        => PairTiles.Left<Float16Tensors>(upper, lower, upperNext, lowerNext);
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
 
-    public static RightFragment Right(Quad left, Quad right) => new()
-    {
-        Left0 = TensorCore.PackFloat16(left.X, left.Y),
-        Left1 = TensorCore.PackFloat16(left.Z, left.W),
-        Right0 = TensorCore.PackFloat16(right.X, right.Y),
-        Right1 = TensorCore.PackFloat16(right.Z, right.W),
-    };
+    public static RightFragment Right(Quad left, Quad right) => PairTiles.Right<Float16Tensors>(left, right);
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyFloat16(c, a.A0, a.A1, a.A2, a.A3, b.Left0, b.Left1);
@@ -147,7 +156,7 @@ internal readonly struct Float16Tensors : ITensorFormat
 }
 
 /// <summary>float16 on compute 7.5, whose matrix instruction takes half of K at a time.</summary>
-internal readonly struct Float16TensorsK8 : ITensorFormat
+internal readonly struct Float16TensorsK8 : IPairFormat
 {
     public static WeightFormat Format => WeightFormat.Float16;
 
@@ -157,23 +166,14 @@ internal readonly struct Float16TensorsK8 : ITensorFormat
 
     public static int WeightChunk(int row, int chunk) => PairTiles.WeightChunk(row, chunk);
 
-    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext) => new()
-    {
-        A0 = TensorCore.PackFloat16Each(upper.X, upper.Y),
-        A1 = TensorCore.PackFloat16Each(lower.X, lower.Y),
-        A2 = TensorCore.PackFloat16Each(upperNext.X, upperNext.Y),
-        A3 = TensorCore.PackFloat16Each(lowerNext.X, lowerNext.Y),
-    };
+    public static uint Pack(float low, float high) => TensorCore.PackFloat16Each(low, high);
+
+    public static LeftFragment Left(FloatPair upper, FloatPair lower, FloatPair upperNext, FloatPair lowerNext)
+        => PairTiles.Left<Float16TensorsK8>(upper, lower, upperNext, lowerNext);
 
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half) => PairTiles.Right(shared, at, column, half);
 
-    public static RightFragment Right(Quad left, Quad right) => new()
-    {
-        Left0 = TensorCore.PackFloat16Each(left.X, left.Y),
-        Left1 = TensorCore.PackFloat16Each(left.Z, left.W),
-        Right0 = TensorCore.PackFloat16Each(right.X, right.Y),
-        Right1 = TensorCore.PackFloat16Each(right.Z, right.W),
-    };
+    public static RightFragment Right(Quad left, Quad right) => PairTiles.Right<Float16TensorsK8>(left, right);
 
     public static Quad MultiplyLeft(Quad c, LeftFragment a, RightFragment b)
         => TensorCore.MultiplyFloat16K8(TensorCore.MultiplyFloat16K8(c, a.A0, a.A1, b.Left0), a.A2, a.A3, b.Left1);

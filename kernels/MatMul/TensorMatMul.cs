@@ -32,20 +32,19 @@ internal struct WarpTile
 }
 
 /// <summary>
-/// The product on tensor cores: float32 activations and packed weights come to shared memory in stages, each warp multiplies 32 x 32
+/// The product on tensor cores: activations and packed weights come to shared memory in stages, each warp multiplies 32 x 32
 /// outputs, and bias, activation and residual are applied on the way out. Sums are float32.
 /// </summary>
 /// <remarks>
 /// <para>Order of summation: K is cut into <see cref="ITensorFormat.Slices"/> equal parts; each is summed in steps of the matrix
 /// instruction, k ascending, and the parts are added in ascending order. Both shapes of group do just that, one at the same time and one
 /// after another, so which of them runs (it depends on M, batch and device) does not show in the bits.</para>
-/// <para>Activations stay float32 in shared memory and are rounded on their way to registers: the residual stream and the norms keep
-/// their accuracy, at twice the shared memory traffic for A.</para>
-/// <para>48 KiB of shared memory are what a group may have without asking: for 16-bit weights 12 KiB a stage in four stages (wide), or 6
-/// KiB for each part of K in two (deep); the epilogue needs 16 KiB at most and takes the same place.</para>
-/// <para>A row of A is 8 chunks of 16 bytes, chunk c of row r at c ^ 2(r mod 4): the lanes of an access of 64 bits (four rows by four
-/// columns for half a warp) then touch each bank once; so do the copies in. Rows beyond M and columns beyond N are copies of the last,
-/// and are not stored.</para>
+/// <para>A in 16 bits (<see cref="PairTile"/>) is what the operation before rounded; in float32 (<see cref="FloatTile"/>) it is rounded on its way to
+/// registers, by every warp that reads it: the same bits. The former takes half the bytes on each way, and of a warp's 16 x 32 outputs a conversion less for each
+/// of A's words, which multiprocessors of compute 8.x make at a sixteenth of the rate at which they multiply.</para>
+/// <para>48 KiB of shared memory are what a group may have without asking. With A in float32 and weights of 16 bits: 12 KiB a stage in four stages (wide), or 6
+/// KiB for each part of K in two (deep); with both in 16 bits 8 KiB in four, or 4 KiB in three. The epilogue needs 16 KiB at most and takes the same place.</para>
+/// <para>Rows beyond M and columns beyond N are copies of the last, and are not stored.</para>
 /// </remarks>
 internal static class TensorMatMul
 {
@@ -55,7 +54,6 @@ internal static class TensorMatMul
     public const int StepK = 32;
 
     private const int WarpRows = 32;
-    private const int SharedChunks = (48 << 10) / 16;
 
     /// <summary>True where the shapes suit: whole slices of K, weights that can be packed, rows that begin on 16 bytes.</summary>
     public static bool Fits(MatMul product, int slices)
@@ -65,21 +63,41 @@ internal static class TensorMatMul
         && AlignedQuads.Fits(product.A) && AlignedQuads.Fits(product.Y)
         && (product.Residual is not { } residual || AlignedQuads.Fits(residual));
 
-    public static GpuStep Prepare<TFormat, TActivation>(MatMul product, GpuBinding binding)
-        where TFormat : struct, ITensorFormat
+    /// <summary>True where A can be read as 16-bit numbers: rows begin on 16 bytes of them too.</summary>
+    public static bool ReadsNarrow(MatMul product) => ((product.A.Offset | product.A.BatchStride | product.A.RowStride) & 7) == 0;
+
+    /// <summary>By a 16-bit format; A and Y are as their tensors say.</summary>
+    public static GpuStep Pairs<TFormat, TActivation>(MatMul product, GpuBinding binding)
+        where TFormat : struct, IPairFormat
         where TActivation : struct, IGpuActivation
-        => (TFormat.WeightBytes, binding.Device.Facts.HasAsyncCopy) switch
+        => product.Y.Tensor.IsNarrow
+            ? Pairs<TFormat, NarrowQuads<TFormat>, TActivation>(product, binding)
+            : Pairs<TFormat, AlignedQuads, TActivation>(product, binding);
+
+    /// <summary>By TensorFloat32, whose factors are both float32 in memory.</summary>
+    public static GpuStep Singles<TActivation>(MatMul product, GpuBinding binding)
+        where TActivation : struct, IGpuActivation
+        => Prepare<Float32Tensors, FloatTile, AsyncTileCopy, DeepSingles, WideSingles, AlignedQuads, TActivation>(product, binding);
+
+    private static GpuStep Pairs<TFormat, TStore, TActivation>(MatMul product, GpuBinding binding)
+        where TFormat : struct, IPairFormat
+        where TStore : struct, IQuadStore
+        where TActivation : struct, IGpuActivation
+        => (product.A.Tensor.IsNarrow, binding.Device.Facts.HasAsyncCopy) switch
         {
-            (2, true) => Prepare<TFormat, AsyncTileCopy, DeepPairs, WidePairs, TActivation>(product, binding),
-            (2, false) => Prepare<TFormat, PlainTileCopy, DeepPairs, WidePairs, TActivation>(product, binding),
-            _ => Prepare<TFormat, AsyncTileCopy, DeepSingles, WideSingles, TActivation>(product, binding),
+            (true, true) => Prepare<TFormat, PairTile, AsyncTileCopy, DeepHalves, WidePairs, TStore, TActivation>(product, binding),
+            (true, false) => Prepare<TFormat, PairTile, PlainTileCopy, DeepPairs, WidePairs, TStore, TActivation>(product, binding),
+            (false, true) => Prepare<TFormat, FloatTile, AsyncTileCopy, DeepPairs, WidePairs, TStore, TActivation>(product, binding),
+            (false, false) => Prepare<TFormat, FloatTile, PlainTileCopy, DeepPairs, WidePairs, TStore, TActivation>(product, binding),
         };
 
-    private static GpuStep Prepare<TFormat, TCopy, TDeep, TWide, TActivation>(MatMul product, GpuBinding binding)
+    private static GpuStep Prepare<TFormat, TLeft, TCopy, TDeep, TWide, TStore, TActivation>(MatMul product, GpuBinding binding)
         where TFormat : struct, ITensorFormat
+        where TLeft : struct, ILeftTile
         where TCopy : struct, ITileCopy
         where TDeep : struct, ITensorShape
         where TWide : struct, ITensorShape
+        where TStore : struct, IQuadStore
         where TActivation : struct, IGpuActivation
     {
         // The wide shape reads less, the deep one fills the device: wide from two groups a multiprocessor on.
@@ -89,8 +107,8 @@ internal static class TensorMatMul
         GpuFloats b = new(Pack<TFormat>(product, binding), 0, 0, 0);
         GpuMatMulArguments arguments = new(product, binding, b, transposed: true, groups / columnTiles / product.Y.Batch, columnTiles);
         return wide
-            ? binding.Step<GpuMatMulArguments>(Kernel<TFormat, TCopy, TWide, TActivation>, groups, GroupSize, arguments)
-            : binding.Step<GpuMatMulArguments>(Kernel<TFormat, TCopy, TDeep, TActivation>, groups, GroupSize, arguments);
+            ? binding.Step<GpuMatMulArguments>(Kernel<TFormat, TLeft, TCopy, TWide, TStore, TActivation>, groups, GroupSize, arguments)
+            : binding.Step<GpuMatMulArguments>(Kernel<TFormat, TLeft, TCopy, TDeep, TStore, TActivation>, groups, GroupSize, arguments);
     }
 
     private static int Groups<TShape>(MatMul product, out int columnTiles)
@@ -111,13 +129,16 @@ internal static class TensorMatMul
             : binding.Pack($"{weight.Name}/{TFormat.Format}/rows", weight.Count / 2, destination => NarrowWeights.Pack(weight, TFormat.Format, 0, destination));
     }
 
-    private static void Kernel<TFormat, TCopy, TShape, TActivation>(GpuMatMulArguments args)
+    private static void Kernel<TFormat, TLeft, TCopy, TShape, TStore, TActivation>(GpuMatMulArguments args)
         where TFormat : struct, ITensorFormat
+        where TLeft : struct, ILeftTile
         where TCopy : struct, ITileCopy
         where TShape : struct, ITensorShape
+        where TStore : struct, IQuadStore
         where TActivation : struct, IGpuActivation
     {
-        ArrayView<Words> shared = SharedMemory.Allocate<Words>(SharedChunks);
+        ArrayView<Words> shared = SharedMemory.Allocate<Words>(
+            TShape.WarpsDeep * TShape.Stages * WarpRows * (TShape.WarpsDown * TLeft.Chunks + TShape.WarpsAcross * TFormat.WeightBytes * 2));
         int columnTile = Grid.IdxX % args.ColumnTiles;
         int rest = Grid.IdxX / args.ColumnTiles;
         int row0 = rest % args.RowTiles * (WarpRows * TShape.WarpsDown);
@@ -131,7 +152,7 @@ internal static class TensorMatMul
         int down = place / TShape.WarpsAcross * WarpRows;
         int across = (place - place / TShape.WarpsAcross * TShape.WarpsAcross) * WarpRows;
 
-        int leftChunks = TShape.WarpsDown * WarpRows * 8;
+        int leftChunks = TShape.WarpsDown * WarpRows * TLeft.Chunks;
         int rightChunks = TShape.WarpsAcross * WarpRows * (TFormat.WeightBytes * 2);
         int stageChunks = leftChunks + rightChunks;
         int begin = part * TShape.Stages * stageChunks;
@@ -144,7 +165,7 @@ internal static class TensorMatMul
         {
             if (i < steps)
             {
-                Fill<TFormat, TCopy, TShape>(args, shared, begin + into * stageChunks, leftChunks, batch, row0, column0, place * 32 + lane, k0 + i * StepK);
+                Fill<TFormat, TLeft, TCopy, TShape>(args, shared, begin + into * stageChunks, leftChunks, batch, row0, column0, place * 32 + lane, k0 + i * StepK);
             }
             TCopy.Commit();
             into++;
@@ -172,15 +193,15 @@ internal static class TensorMatMul
             GpuIntrinsics.Synchronize();
             if (i + TShape.Stages - 1 < steps)
             {
-                Fill<TFormat, TCopy, TShape>(
+                Fill<TFormat, TLeft, TCopy, TShape>(
                     args, shared, begin + into * stageChunks, leftChunks, batch, row0, column0, place * 32 + lane, k0 + (i + TShape.Stages - 1) * StepK);
             }
             TCopy.Commit();
             into = into + 1 == TShape.Stages ? 0 : into + 1;
 
             int at = begin + from * stageChunks;
-            sum = Multiply<TFormat>(shared, at, leftChunks, down, across, 0, sum);
-            sum = Multiply<TFormat>(shared, at, leftChunks, down, across, 1, sum);
+            sum = Multiply<TFormat, TLeft>(shared, at, leftChunks, down, across, 0, sum);
+            sum = Multiply<TFormat, TLeft>(shared, at, leftChunks, down, across, 1, sum);
             from = from + 1 == TShape.Stages ? 0 : from + 1;
             inSlice++;
             if (inSlice == sliceSteps)
@@ -210,27 +231,28 @@ internal static class TensorMatMul
             }
             if (column0 + column * 4 < args.N)
             {
-                GpuMatMul.Store<Quad, AlignedQuads, TActivation>(args, batch, row0 + row, column0 + column * 4, value);
+                GpuMatMul.Store<Quad, AlignedQuads, TStore, TActivation>(args, batch, row0 + row, column0 + column * 4, value);
             }
         }
     }
 
     // One step of K, A and B, by the threads of one part.
-    private static void Fill<TFormat, TCopy, TShape>(
+    private static void Fill<TFormat, TLeft, TCopy, TShape>(
         in GpuMatMulArguments args, ArrayView<Words> shared, int at, int leftChunks, int batch, int row0, int column0, int thread, int k)
         where TFormat : struct, ITensorFormat
+        where TLeft : struct, ILeftTile
         where TCopy : struct, ITileCopy
         where TShape : struct, ITensorShape
     {
         ArrayView<Words> left = args.A.Data.Cast<Words>();
         ArrayView<Words> right = args.B.Data.Cast<Words>();
-        for (int i = 0; i < 8 / TShape.WarpsAcross; i++)
+        for (int i = 0; i < TLeft.Chunks / TShape.WarpsAcross; i++)
         {
             int index = i * (32 * TShape.WarpsDown * TShape.WarpsAcross) + thread;
-            int row = index >> 3;
-            int chunk = index & 7;
-            int source = args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.M - 1), k) >> 2;
-            TCopy.Copy(ref shared[at + row * 8 + (chunk ^ ((row & 3) << 1))], ref left[source + chunk]);
+            int row = TLeft.Chunks == 8 ? index >> 3 : index >> 2;
+            int chunk = index & (TLeft.Chunks - 1);
+            int source = TLeft.Chunk(args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.M - 1), k));
+            TCopy.Copy(ref shared[at + TLeft.Place(row, chunk)], ref left[source + chunk]);
         }
         for (int i = 0; i < TFormat.WeightBytes * 2 / TShape.WarpsDown; i++)
         {
@@ -244,29 +266,16 @@ internal static class TensorMatMul
     }
 
     // 16 of the step's 32 numbers of K.
-    private static WarpTile Multiply<TFormat>(ArrayView<Words> shared, int at, int leftChunks, int down, int across, int half, WarpTile c)
+    private static WarpTile Multiply<TFormat, TLeft>(ArrayView<Words> shared, int at, int leftChunks, int down, int across, int half, WarpTile c)
         where TFormat : struct, ITensorFormat
+        where TLeft : struct, ILeftTile
     {
-        LeftFragment upper = Left<TFormat>(shared, at, down, half);
-        LeftFragment lower = Left<TFormat>(shared, at, down + 16, half);
+        LeftFragment upper = TLeft.Load<TFormat>(shared, at, down, half);
+        LeftFragment lower = TLeft.Load<TFormat>(shared, at, down + 16, half);
         RightFragment left = TFormat.Right(shared, at + leftChunks, across, half);
         RightFragment right = TFormat.Right(shared, at + leftChunks, across + 16, half);
         return WarpTile.MultiplyAdd<TFormat>(upper, lower, left, right, c);
     }
-
-    private static LeftFragment Left<TFormat>(ArrayView<Words> shared, int at, int row0, int half)
-        where TFormat : struct, ITensorFormat
-    {
-        int lane = Group.IdxX & 31;
-        int row = row0 + (lane >> 2);
-        int chunk = half * 4 + ((lane & 3) >> 1);
-        return TFormat.Left(
-            Pair(shared, at, row, chunk, lane), Pair(shared, at, row + 8, chunk, lane),
-            Pair(shared, at, row, chunk + 2, lane), Pair(shared, at, row + 8, chunk + 2, lane));
-    }
-
-    private static FloatPair Pair(ArrayView<Words> shared, int at, int row, int chunk, int lane)
-        => shared.Cast<FloatPair>()[(at + row * 8 + (chunk ^ ((row & 3) << 1))) * 2 + (lane & 1)];
 
     private static WarpTile Add(WarpTile a, WarpTile b) => new()
     {

@@ -26,6 +26,18 @@ internal readonly struct DeepPairs : ITensorShape
     public static int Stages => 2;
 }
 
+/// <summary>As <see cref="DeepPairs"/> where A has 16 bits as well, and copies run beside the products: what its rows leave is a stage more.</summary>
+internal readonly struct DeepHalves : ITensorShape
+{
+    public static int WarpsDown => 1;
+
+    public static int WarpsAcross => 1;
+
+    public static int WarpsDeep => 4;
+
+    public static int Stages => 3;
+}
+
 /// <summary>64 x 64 outputs a group: each number that is read from global memory is used 64 times.</summary>
 internal readonly struct WidePairs : ITensorShape
 {

@@ -26,7 +26,7 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
     private readonly int* geometry;
     private readonly int* groups;
     private readonly float* maps;
-    private readonly int* labels;
+    private readonly ushort* labels;
     private readonly float* scores;
     private readonly int groupCount, labelCount;
     private readonly nint tableStride;
@@ -40,7 +40,7 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         geometry = binding.Int(operation.Geometry);
         groups = operation.Groups is null ? null : binding.Int(operation.Groups);
         maps = binding.FloatOrNull(operation.Maps);
-        labels = binding.Int(operation.Labels);
+        labels = binding.Labels(operation.Labels);
         scores = binding.Float(operation.Scores);
         (groupCount, labelCount) = (operation.Table.Rows, operation.Table.Columns);
         binding.ReserveScratch(Lanes.Floats(groupCount, labelCount) * sizeof(float));
@@ -102,7 +102,7 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
             int gd = ty == 0 ? gb : tx == 0 ? gc : lower[right];
             if (ga == gb && ga == gc && ga == gd)
             {
-                (labels[pixel + i], scores[pixel + i]) = (lanes.GroupLabels[ga], lanes.GroupScores[ga]);
+                (labels[pixel + i], scores[pixel + i]) = ((ushort)lanes.GroupLabels[ga], lanes.GroupScores[ga]);
                 continue;
             }
             float* shares = lanes.Add(pixel + i);
@@ -221,7 +221,7 @@ internal sealed unsafe class CpuPixelLabels<V> : CpuStep
         for (int l = 0; l < lanes.Count; l++)
         {
             int pixel = lanes.Pixels[l];
-            labels[pixel] = (int)lanes.Scores[l];
+            labels[pixel] = (ushort)lanes.Scores[l];
             scores[pixel] = lanes.Scores[V.Width + l];
         }
         lanes.Count = 0;

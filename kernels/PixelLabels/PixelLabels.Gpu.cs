@@ -20,7 +20,7 @@ internal readonly struct GpuPixelLabelsArguments(PixelLabels operation, GpuBindi
     public readonly GpuInts Geometry = binding.Ints(operation.Geometry);
     public readonly GpuInts Groups = binding.IntsOrNone(operation.Groups is { } groups ? groups.View() : null);
     public readonly GpuFloats Maps = binding.FloatsOrNone(operation.Maps);
-    public readonly GpuInts Labels = binding.Ints(operation.Labels);
+    public readonly GpuLabels Labels = binding.Labels(operation.Labels);
     public readonly GpuFloats Scores = binding.Floats(operation.Scores);
     public readonly int Height = operation.Height;
     public readonly int Width = operation.Width;
@@ -107,7 +107,7 @@ internal static class GpuPixelLabels
             }
             result = 1f / sum;
         }
-        args.Labels.Set(0, 0, index, best);
+        args.Labels.Data[index] = (ushort)best;
         args.Scores.Set(0, 0, index, result);
     }
 
@@ -146,7 +146,7 @@ internal static class GpuPixelLabels
             }
             result = 1f / sum;
         }
-        args.Labels.Set(0, 0, index, best);
+        args.Labels.Data[index] = (ushort)best;
         args.Scores.Set(0, 0, index, result);
     }
 

@@ -14,7 +14,7 @@ namespace GroupViT.Kernels;
 /// <para>Why scores need no planes of their own: resampling is linear, and before it a pixel's scores are its group's row of the table.
 /// So the N + 1 score maps of the original, at the picture's size, are never made.</para>
 /// <para>Geometry is [1, 1, 4] integers, read at run time: the picture's height and width, the band's first row and its number of rows.
-/// Labels (integers) and Scores are [1, 1, capacity], row-major within the band; rows·width must not exceed the capacity (extra pixels
+/// Labels (16-bit integers) and Scores are [1, 1, capacity], row-major within the band; rows·width must not exceed the capacity (extra pixels
 /// are not written). One program thus serves every picture, in bounded memory.</para>
 /// <para>Where all shares that count belong to one group, the table's own value is taken, without the rounding of the weights.</para>
 /// </remarks>
@@ -38,7 +38,8 @@ internal sealed partial record PixelLabels(TensorView Table, Tensor Geometry, Te
         Require(Maps is not { } maps || (maps.Batch == 1 && maps.Rows == Table.Rows && maps.Columns == Height * Width), $"{Maps} does not hold {Table.Rows} maps of {Height} x {Width}");
         Require(Table.Batch == 1 && Table.Rows <= MaxGroups, $"{Table} must be one table of at most {MaxGroups} groups");
         Require(Geometry.Type == ElementType.Int32 && Geometry.Count == 4, $"{Geometry} must hold four integers");
-        Require(Labels.Type == ElementType.Int32 && Labels.Count == Labels.Columns && Scores.Count == Labels.Count && Scores.Columns == Labels.Columns, $"{Labels} and {Scores} must be vectors of equal length");
+        Require(Labels.Type == ElementType.UInt16 && Labels.Count == Labels.Columns && Scores.Count == Labels.Count && Scores.Columns == Labels.Columns, $"{Labels} and {Scores} must be vectors of equal length, of 16-bit integers and floats");
+        Require(Table.Columns <= ushort.MaxValue, $"{Table} has more columns than 16 bits can name");
         Require(Math.Max(Height, Width) <= Bilinear.MaxInput, $"sides above {Bilinear.MaxInput} cannot be resampled");
     }
 

@@ -27,6 +27,15 @@ internal abstract record Operation
     /// </summary>
     public virtual double Flops => 0;
 
+    /// <summary>
+    /// The 16-bit format to which a GPU with these facts rounds <paramref name="tensor"/> wherever the operation reads it: kept in that format, it gives results
+    /// of the same bits. Float32 where some of it is taken as it is, or where the kernel that would run cannot read it so.
+    /// </summary>
+    public virtual WeightFormat RoundsTo(Tensor tensor, DeviceFacts facts) => WeightFormat.Float32;
+
+    /// <summary>Whether the kernel that a GPU with these facts would run can write <paramref name="tensor"/> in a 16-bit format.</summary>
+    public virtual bool CanWrite(Tensor tensor, WeightFormat format, DeviceFacts facts) => false;
+
     public abstract Step PrepareCpu<V>(CpuBinding binding)
         where V : struct, Simd.ISimd<V>;
 
@@ -91,7 +100,8 @@ internal sealed class OperationUses
     /// </summary>
     public OperationUses MayOverwrite(TensorView? read, TensorView written)
     {
-        if (read is { } source && source.IsWhole && written.IsWhole && source.Tensor.Count == written.Tensor.Count && !source.Tensor.IsConstant)
+        // Elements of other widths would lie on others' elements.
+        if (read is { } source && source.IsWhole && written.IsWhole && source.Tensor.Count == written.Tensor.Count && source.Tensor.Bytes == written.Tensor.Bytes && !source.Tensor.IsConstant)
         {
             overwrites.Add((written.Tensor, source.Tensor));
         }

@@ -51,15 +51,21 @@ internal sealed class ReferenceMemory
     {
         (double[] values, double[] bounds) = Of(view.Tensor);
         int index = view.Index(batch, row, column);
-        // The result is stored in float32, which rounds it once more.
-        (values[index], bounds[index]) = (value, bound + U * Math.Abs(value) + float.Epsilon);
+        // The result is stored in float32, which rounds it once more; and then in 16 bits, where the tensor is kept so.
+        bound += U * Math.Abs(value) + float.Epsilon;
+        if (view.Tensor.IsNarrow)
+        {
+            WeightFormat format = view.Tensor.Format;
+            bound += format.UnitRoundoff() * (Math.Abs(value) + bound) + (format == WeightFormat.Float16 ? Math.ScaleB(1, -25) : 0);
+        }
+        (values[index], bounds[index]) = (value, bound);
     }
 
     public void SetExact(in TensorView view, int batch, int row, int column, double value)
     {
         (double[] values, double[] bounds) = Of(view.Tensor);
         int index = view.Index(batch, row, column);
-        (values[index], bounds[index]) = (value, 0);
+        (values[index], bounds[index]) = (view.Tensor.Format.Kept(value), 0);
     }
 
     private (double[] Values, double[] Bounds) Of(Tensor tensor)

@@ -4,6 +4,11 @@ internal enum ElementType
 {
     Float32,
     Int32,
+    BFloat16,
+    Float16,
+
+    /// <summary>Labels of pixels.</summary>
+    UInt16,
 }
 
 /// <summary>Fills a constant's values, row-major, in float32.</summary>
@@ -36,7 +41,7 @@ internal sealed class Tensor
 
     public string Name { get; }
 
-    public ElementType Type { get; }
+    public ElementType Type { get; private set; }
 
     public int Batch { get; }
 
@@ -54,12 +59,24 @@ internal sealed class Tensor
 
     public int Count => Batch * Rows * Columns;
 
-    /// <summary>Both element types take four bytes.</summary>
-    public long Bytes => Count * 4L;
+    /// <summary>True of floats that are kept in 16 bits.</summary>
+    public bool IsNarrow => Type is ElementType.BFloat16 or ElementType.Float16;
+
+    public long Bytes => Count * (Type is ElementType.Float32 or ElementType.Int32 ? 4L : 2L);
+
+    /// <summary>The 16-bit format that the numbers are kept in; Float32 of all other tensors.</summary>
+    public WeightFormat Format => Type switch
+    {
+        ElementType.BFloat16 => WeightFormat.BFloat16,
+        ElementType.Float16 => WeightFormat.Float16,
+        _ => WeightFormat.Float32,
+    };
 
     public static Tensor Float(string name, int batch, int rows, int columns) => new(name, ElementType.Float32, batch, rows, columns, null);
 
     public static Tensor Int(string name, int batch, int rows, int columns) => new(name, ElementType.Int32, batch, rows, columns, null);
+
+    public static Tensor Labels(string name, int count) => new(name, ElementType.UInt16, 1, 1, count, null);
 
     public static Tensor Constant(string name, int rows, int columns, ConstantReader reader, bool isPerSize = false)
         => new(name, ElementType.Float32, 1, rows, columns, reader) { IsPerSize = isPerSize };
@@ -70,6 +87,19 @@ internal sealed class Tensor
 
     /// <summary>True of a constant of which there is one per input size: where weights are streamed it is too, however small it may be, since they would add up.</summary>
     public bool IsPerSize { get; private init; }
+
+    /// <summary>
+    /// Keeps the floats that a run computes in 16 bits, to nearest even. To be decided after the graph is described and before memory is planned, for
+    /// every operation that writes or reads them must know the format (<see cref="Operation.RoundsTo"/>, <see cref="Operation.CanWrite"/>).
+    /// </summary>
+    public void KeepAs(WeightFormat format)
+    {
+        if (IsConstant || Type is ElementType.Int32 or ElementType.UInt16 || format is not (WeightFormat.BFloat16 or WeightFormat.Float16))
+        {
+            throw new InvalidOperationException($"{this} cannot be kept as {format}");
+        }
+        Type = format == WeightFormat.BFloat16 ? ElementType.BFloat16 : ElementType.Float16;
+    }
 
     public TensorView View() => new(this, 0, Batch, Rows, Columns, Rows * Columns, Columns);
 

@@ -81,7 +81,7 @@ internal static class KernelsCommand
         // What the host does is not the device's.
         List<Workload> workloads = Chosen(
             parsed.GetValue(options.Filter),
-            [.. ModelWorkloads.Image(model, size, batch, format), .. ModelWorkloads.Labelling(model, size), .. ModelWorkloads.Text(model, format, device.StreamsWeights)]);
+            [.. ModelWorkloads.Image(model, size, batch, format, device.Facts), .. ModelWorkloads.Labelling(model, size), .. ModelWorkloads.Text(model, format, device.StreamsWeights, device.Facts)]);
         DeviceCeilings ceilings = CeilingMeasurement.Of(device);
         MarkdownTable table = new([.. Columns, "ceiling", ">of it", ">launches"]);
         bool graphs = false;

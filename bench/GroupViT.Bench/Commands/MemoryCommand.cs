@@ -38,7 +38,7 @@ internal static class MemoryCommand
         MarkdownTable table = new("precision", ">input", ">batch", ">weights", ">arena", ">bytes", ">least, weights streamed");
         foreach ((Precision precision, int size, int batch) in Cells(parsed, options, DeviceCatalog.Precisions(card)))
         {
-            MemoryEstimate need = new SessionPlan(model, Session(card.Name, precision, size, batch)).Estimate(card);
+            MemoryEstimate need = new SessionPlan(model, Session(card.Name, precision, size, batch), card).Estimate();
             table.Add(precision.ToString(), Number(size), Number(batch), Number(need.ImageWeights), Number(need.Arenas), Number(need.WithoutText), Number(need.LeastLimit));
         }
         parsed.InvocationConfiguration.Output.Write(table.ToString());

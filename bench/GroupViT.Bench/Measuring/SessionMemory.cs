@@ -50,7 +50,7 @@ internal sealed record SessionMemory(long Foretold, long Peak, long? Context, lo
     {
         try
         {
-            return new SessionPlan(model, options).Estimate(device).WithoutText;
+            return new SessionPlan(model, options, device).Estimate().WithoutText;
         }
         catch
         {

@@ -30,7 +30,8 @@ internal static class KernelInventory
                 foreach (int batch in (ReadOnlySpan<int>)[1, 64])
                 {
                     SessionOptions options = new() { Device = device.Name, Precision = precision, MaxBatch = batch, StageMaps = true };
-                    new SessionPlan(model, options).Estimate(device);
+                    new SessionPlan(model, options, device).Estimate();
+                    All(device, model, precision.WeightFormat(), batch);
                 }
             }
         }
@@ -46,6 +47,28 @@ internal static class KernelInventory
         GpuIntrinsics.Register(context);
         using PTXBackend backend = new(context, new CudaArchitecture(architecture / 10, architecture % 10), CudaInstructionSet.ISA_80, null!);
         return ((PTXCompiledKernel)kernel.Compile(backend, DeviceKind.Cuda)).PTXAssembly;
+    }
+
+    // Where every value is an output, as in verification, none is kept in 16 bits.
+    private static void All(GpuDevice device, GroupVitModel model, WeightFormat format, int batch)
+    {
+        Graph image = new();
+        new ImageEncoder(model.Weights, format).Describe(image, batch, model.Config.Vision.ImageSize, model.Config.Vision.ImageSize);
+        Graph text = new();
+        new TextEncoder(model.Weights, format).Describe(text, batch, model.Config.Text.MaxPositionEmbeddings);
+        using ConstantPool constants = device.CreateConstants(new MemoryAccount());
+        using Worker worker = device.CreateWorker(null, constants, 1);
+        Prepare(worker, image);
+        Prepare(worker, text);
+    }
+
+    private static void Prepare(Worker worker, Graph graph)
+    {
+        MemoryPlan plan = MemoryPlan.For(graph);
+        foreach (Operation operation in graph.Operations)
+        {
+            worker.Prepare(operation, plan.Offsets);
+        }
     }
 
     // Labels of soft maps, windows, what no session runs yet, and the ceilings' own.
@@ -80,11 +103,7 @@ internal static class KernelInventory
                 new GroupGraph(8, 28, 28, 448, 448).Graph,
             ])
         {
-            MemoryPlan plan = MemoryPlan.For(graph);
-            foreach (Operation operation in graph.Operations)
-            {
-                worker.Prepare(operation, plan.Offsets);
-            }
+            Prepare(worker, graph);
         }
     }
 }

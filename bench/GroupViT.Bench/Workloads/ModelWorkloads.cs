@@ -1,4 +1,5 @@
 using GroupViT.Kernels;
+using GroupViT.Kernels.Devices;
 using GroupViT.Native;
 using GroupViT.Native.Imaging;
 using GroupViT.Native.Measuring;
@@ -17,20 +18,28 @@ internal static class ModelWorkloads
     /// <summary>Tokens of a text in the benchmarks: "a photo of a ..." with start and end fits.</summary>
     public const int TextLength = 16;
 
-    public static IReadOnlyList<Workload> Image(GroupVitModel model, int size, int batch, WeightFormat format = WeightFormat.Float32)
+    /// <param name="model">Whose image side.</param>
+    /// <param name="size">Pixels of either side.</param>
+    /// <param name="batch">Pictures at once.</param>
+    /// <param name="format">Of the layers' weights.</param>
+    /// <param name="facts">Of the GPU device that is measured; null of the cpu.</param>
+    public static IReadOnlyList<Workload> Image(GroupVitModel model, int size, int batch, WeightFormat format = WeightFormat.Float32, DeviceFacts? facts = null)
     {
         Graph graph = new();
         new ImageEncoder(model.Weights, format).Describe(graph, batch, size, size);
+        NarrowTensors.Choose(graph, facts);
         return Of(graph);
     }
 
     /// <param name="model">Whose text side.</param>
     /// <param name="format">Of the layers' weights.</param>
     /// <param name="gathersOnHost">As sessions on a GPU device do.</param>
-    public static IReadOnlyList<Workload> Text(GroupVitModel model, WeightFormat format = WeightFormat.Float32, bool gathersOnHost = false)
+    /// <param name="facts">Of the GPU device that is measured; null of the cpu.</param>
+    public static IReadOnlyList<Workload> Text(GroupVitModel model, WeightFormat format = WeightFormat.Float32, bool gathersOnHost = false, DeviceFacts? facts = null)
     {
         Graph graph = new();
         new TextEncoder(model.Weights, format) { GathersOnHost = gathersOnHost }.Describe(graph, SessionPlan.TextBatch, TextLength);
+        NarrowTensors.Choose(graph, facts);
         return Of(graph);
     }
 
@@ -94,6 +103,7 @@ internal static class ModelWorkloads
             Attention attention => $"{Rows(attention.Q.Batch)}{attention.Q.Rows}x{attention.K.Rows} {attention.Heads} heads x {attention.HeadSize}",
             GroupAssign assign => $"{Rows(assign.Q.Batch)}{assign.Groups}x{assign.Tokens}x{assign.Q.Columns}",
             PixelLabels labels => $"{labels.Height}x{labels.Width}, {labels.Table.Columns} of {(labels.Groups is null ? "soft maps" : "groups")}",
+            LabelSums sums => $"{sums.Capacity} pixels, {sums.LabelCount} labels",
             PixelGroups groups => $"{groups.Maps.Rows}*{groups.GridHeight}x{groups.GridWidth} to {groups.Height}x{groups.Width}",
             _ => OfResult(operation),
         };
@@ -111,8 +121,9 @@ internal static class ModelWorkloads
     // What makes two products of one shape different work.
     private static string Details(Operation operation) => operation switch
     {
-        MatMul product => $"{product.Activation}, {product.Bias is not null}, {product.BiasAxis}, {product.Residual is not null}, {product.TransposeB}, {product.A.Tensor.IsConstant}",
-        LayerNorm norm => $"{norm.Residual is not null}",
+        MatMul product => $"{product.A.Tensor.Type}, {product.Y.Tensor.Type}, {product.Activation}, {product.Bias is not null}, {product.BiasAxis}, {product.Residual is not null}, {product.TransposeB}, {product.A.Tensor.IsConstant}",
+        LayerNorm norm => $"{norm.Y.Tensor.Type}, {norm.Residual is not null}",
+        Attention attention => $"{attention.Q.Tensor.Type}",
         PixelLabels labels => $"{labels.SoftmaxScore}",
         _ => "",
     };
@@ -120,7 +131,7 @@ internal static class ModelWorkloads
     private static double Bytes(Operation operation)
     {
         OperationUses uses = Uses(operation);
-        double written = uses.Writes.Sum(view => 4.0 * view.Batch * view.Rows * view.Columns);
+        double written = uses.Writes.Sum(view => (double)view.Tensor.Bytes / view.Tensor.Count * view.Batch * view.Rows * view.Columns);
         // Of a table only the rows asked for are read.
         return written + (operation is GatherRows ? written : uses.Reads.Distinct().Sum(Read));
 

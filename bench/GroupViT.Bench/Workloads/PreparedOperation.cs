@@ -86,7 +86,7 @@ internal sealed class PreparedOperation : IDisposable
 
     private void Fill(Operation operation, Tensor tensor, long offset, Random random)
     {
-        if (tensor.Type == ElementType.Float32)
+        if (tensor.Type is not (ElementType.Int32 or ElementType.UInt16))
         {
             float[] values = new float[tensor.Count];
             for (int i = 0; i < values.Length; i++)
@@ -98,7 +98,22 @@ internal sealed class PreparedOperation : IDisposable
                 // The temperature, the threshold and the labels kept of preset nvlabs.
                 values = [100, 0, 0.95f, 0, 5];
             }
-            worker.Upload<float>(values, offset);
+            if (operation is LabelSums)
+            {
+                values = Array.ConvertAll(values, MathF.Abs);
+            }
+            switch (tensor.Type)
+            {
+                case ElementType.BFloat16:
+                    worker.Upload<ushort>(Array.ConvertAll(values, BFloat16.FromSingle), offset);
+                    break;
+                case ElementType.Float16:
+                    worker.Upload<Half>(Array.ConvertAll(values, value => (Half)value), offset);
+                    break;
+                default:
+                    worker.Upload<float>(values, offset);
+                    break;
+            }
             return;
         }
         int[] integers = operation switch
@@ -109,9 +124,17 @@ internal sealed class PreparedOperation : IDisposable
             PixelLabels labels when tensor == labels.Geometry => [labels.Height, labels.Width, 0, Math.Min(labels.Height, labels.Capacity / labels.Width)],
             // Groups are patches of pixels, not noise: where neighbours agree there is less to do.
             PixelLabels labels when tensor == labels.Groups => [.. Enumerable.Range(0, tensor.Count).Select(i => (i / labels.Width / 16 * 5 + i % labels.Width / 16 * 3) % labels.Table.Rows)],
+            LabelSums sums when tensor == sums.Geometry => [1, sums.Capacity, 0, 1],
+            // Runs of a patch's width.
+            LabelSums sums when tensor == sums.Labels => [.. Enumerable.Range(0, tensor.Count).Select(i => i / 16 * 7 % sums.LabelCount)],
             GroupAssign assign when tensor == assign.Forced => Below(assign.Groups),
             _ => new int[tensor.Count],
         };
+        if (tensor.Type == ElementType.UInt16)
+        {
+            worker.Upload<ushort>(Array.ConvertAll(integers, value => (ushort)value), offset);
+            return;
+        }
         worker.Upload<int>(integers, offset);
 
         int[] Below(int limit) => [.. Enumerable.Range(0, tensor.Count).Select(_ => random.Next(limit))];

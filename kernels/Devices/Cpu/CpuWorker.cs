@@ -137,7 +137,7 @@ internal sealed unsafe class CpuBinding(
     {
         if (view.Tensor.Type != ElementType.Float32)
         {
-            throw new ArgumentException($"{view} holds integers, not floats");
+            throw new ArgumentException($"{view} holds {view.Tensor.Type}, not floats");
         }
         return view.Tensor.IsConstant ? Pack(view.Tensor.Name, view.Tensor.Count, Raw(view.Tensor)) + view.Offset : (float*)Address(view);
     }
@@ -151,10 +151,13 @@ internal sealed unsafe class CpuBinding(
     {
         if (view.Tensor.Type != ElementType.Int32)
         {
-            throw new ArgumentException($"{view} holds floats, not integers");
+            throw new ArgumentException($"{view} holds {view.Tensor.Type}, not integers");
         }
         return (int*)Address(view);
     }
+
+    public ushort* Labels(Tensor tensor)
+        => tensor.Type == ElementType.UInt16 ? (ushort*)Address(tensor) : throw new ArgumentException($"{tensor} holds {tensor.Type}, not labels");
 
     public int* IntOrNull(TensorView? view) => view is { } some ? Int(some) : null;
 

@@ -3,7 +3,7 @@ using ILGPU.Runtime;
 
 namespace GroupViT.Kernels.Devices;
 
-/// <summary>A tensor view as a kernel argument: the tensor's first element (on a 256-byte boundary), then offset and strides.</summary>
+/// <summary>A tensor view as a kernel argument: the tensor's first element (on a 256-byte boundary), then offset and strides, in elements.</summary>
 /// <remarks>The offset is a number beside the view, because the back ends assume that every view starts on a boundary.</remarks>
 internal readonly struct GpuFloats(ArrayView<float> data, int offset, int batchStride, int rowStride)
 {
@@ -32,6 +32,12 @@ internal readonly struct GpuInts(ArrayView<int> data, int offset, int batchStrid
     public void Set(int batch, int row, int column, int value) => Data[Offset + batch * BatchStride + row * RowStride + column] = value;
 }
 
+/// <summary>Labels of pixels, from the tensor's first.</summary>
+internal readonly struct GpuLabels(ArrayView<ushort> data)
+{
+    public readonly ArrayView<ushort> Data = data;
+}
+
 /// <summary>Turns a graph's names into device views while an operation is prepared, and its kernels into launchers.</summary>
 /// <remarks>Measuring, the views are empty and kernels are not compiled; needs are counted all the same.</remarks>
 internal sealed class GpuBinding(GpuWorker worker, IReadOnlyDictionary<Tensor, long> offsets)
@@ -45,9 +51,24 @@ internal sealed class GpuBinding(GpuWorker worker, IReadOnlyDictionary<Tensor, l
     /// <summary>True where kernels with groups must be prepared for <see cref="NarrowGroup"/>, else for <see cref="WideGroup"/>.</summary>
     public bool HasNarrowGroups => Device.Kind == DeviceKind.Simulator;
 
-    public GpuFloats Floats(TensorView view)
+    public static void RequireFloats(TensorView view)
     {
         if (view.Tensor.Type != ElementType.Float32)
+        {
+            throw new ArgumentException($"{view} holds {view.Tensor.Type}, not floats");
+        }
+    }
+
+    public GpuFloats Floats(TensorView view)
+    {
+        RequireFloats(view);
+        return Numbers(view);
+    }
+
+    /// <summary>As <see cref="Floats"/>, or 16-bit numbers, two to a float: the kernel must know which.</summary>
+    public GpuFloats Numbers(TensorView view)
+    {
+        if (view.Tensor.Type is ElementType.Int32 or ElementType.UInt16)
         {
             throw new ArgumentException($"{view} holds integers, not floats");
         }
@@ -67,10 +88,13 @@ internal sealed class GpuBinding(GpuWorker worker, IReadOnlyDictionary<Tensor, l
     {
         if (view.Tensor.Type != ElementType.Int32)
         {
-            throw new ArgumentException($"{view} holds floats, not integers");
+            throw new ArgumentException($"{view} holds {view.Tensor.Type}, not integers");
         }
         return new GpuInts(worker.View<int>(view.Tensor, offsets), view.Offset, view.BatchStride, view.RowStride);
     }
+
+    public GpuLabels Labels(Tensor tensor)
+        => tensor.Type == ElementType.UInt16 ? new GpuLabels(worker.View<ushort>(tensor, offsets)) : throw new ArgumentException($"{tensor} holds {tensor.Type}, not labels");
 
     public GpuInts IntsOrNone(TensorView? view)
         => view is { } some ? Ints(some) : new GpuInts(worker.Nothing<int>(), 0, 0, 0);

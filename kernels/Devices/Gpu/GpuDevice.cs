@@ -29,7 +29,7 @@ internal sealed class GpuDevice : Device
     public Accelerator Accelerator => accelerator ?? throw new InvalidOperationException($"{Name} is not here: it can be prepared for, not run on");
 
     /// <summary>What kernels are chosen by.</summary>
-    public DeviceFacts Facts { get; }
+    public override DeviceFacts Facts { get; }
 
     /// <summary>Told of every kernel that a measuring worker prepares; null where nobody asks.</summary>
     public Action<GpuKernel>? Prepared { get; init; }

@@ -53,6 +53,8 @@ internal sealed record GpuKernel(MethodInfo Method, int GroupSize)
             type = type.GetGenericArguments()[0];
             doublings++;
         }
-        return doublings == 0 ? type.Name : $"{4 << doublings} floats";
+        return doublings > 0 ? $"{4 << doublings} floats"
+            : type.IsGenericType ? $"{type.Name[..type.Name.IndexOf('`', StringComparison.Ordinal)]}<{string.Join(", ", type.GetGenericArguments().Select(NameOf))}>"
+            : type.Name;
     }
 }

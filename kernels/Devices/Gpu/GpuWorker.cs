@@ -94,7 +94,7 @@ internal sealed class GpuWorker : Worker
 
     public ArrayView<T> View<T>(Tensor tensor, IReadOnlyDictionary<Tensor, long> offsets)
         where T : unmanaged
-        => arena is null ? default : arena.View<T>(offsets[tensor], tensor.Count);
+        => arena is null ? default : arena.View<T>(offsets[tensor], (tensor.Bytes + Interop.SizeOf<T>() - 1) / Interop.SizeOf<T>());
 
     /// <summary>Something valid to pass where a kernel will not look.</summary>
     public ArrayView<T> Nothing<T>()

@@ -54,7 +54,7 @@ internal static class Halves
 }
 
 /// <summary>Four neighbouring bfloat16 numbers of a packed constant, whose rows are whole quads.</summary>
-internal readonly struct BFloat16Quads : IQuadAccess
+internal readonly struct BFloat16Quads : IQuadLoad
 {
     public static Quad Load(ArrayView<float> data, int index, int step, int count)
     {
@@ -67,14 +67,10 @@ internal readonly struct BFloat16Quads : IQuadAccess
             W = Halves.HighBFloat16(words.Y),
         };
     }
-
-    public static void Store(Quad quad, ArrayView<float> data, int index, int count)
-    {
-    }
 }
 
 /// <summary>As <see cref="BFloat16Quads"/>, for float16.</summary>
-internal readonly struct Float16Quads : IQuadAccess
+internal readonly struct Float16Quads : IQuadLoad
 {
     public static Quad Load(ArrayView<float> data, int index, int step, int count)
     {
@@ -86,9 +82,5 @@ internal readonly struct Float16Quads : IQuadAccess
             Z = Halves.LowFloat16(words.Y),
             W = Halves.HighFloat16(words.Y),
         };
-    }
-
-    public static void Store(Quad quad, ArrayView<float> data, int index, int count)
-    {
     }
 }

@@ -68,6 +68,12 @@ internal static class KernelChoice
     public static bool IsTensor(ProductKernel kernel)
         => kernel is ProductKernel.TensorBFloat16 or ProductKernel.TensorFloat16 or ProductKernel.TensorFloat16K8 or ProductKernel.TensorFloat32;
 
+    /// <summary>The product that the numbers of a tensor are kept for: one of 16 bits, or any other where they are float32.</summary>
+    public static ProductKernel Kept(DeviceFacts facts, Tensor tensor) => Product(facts, tensor.Format).Kernel;
+
+    /// <summary>True for matrix instructions on numbers of 16 bits.</summary>
+    public static bool IsPairs(ProductKernel kernel) => IsTensor(kernel) && kernel != ProductKernel.TensorFloat32;
+
     /// <summary>The kernel for the layers' products in a format.</summary>
     public static (ProductKernel Kernel, string Reason) Product(DeviceFacts facts, WeightFormat format) => format switch
     {

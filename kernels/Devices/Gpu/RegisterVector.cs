@@ -16,10 +16,10 @@ internal interface IRegisterVector<T>
     /// are not read.
     /// </summary>
     static abstract T Load<TAccess>(ArrayView<float> data, int index, int step, int count)
-        where TAccess : struct, IQuadAccess;
+        where TAccess : struct, IQuadLoad;
 
     static abstract void Store<TAccess>(T vector, ArrayView<float> data, int index, int count)
-        where TAccess : struct, IQuadAccess;
+        where TAccess : struct, IQuadStore;
 
     /// <summary>sum + a·b, lane by lane of four: the four sums of a dot product.</summary>
     static abstract Quad Dot(T a, T b, Quad sum);
@@ -47,7 +47,7 @@ internal struct Pair<T> : IRegisterVector<Pair<T>>
     public static int Size => 2 * T.Size;
 
     public static Pair<T> Load<TAccess>(ArrayView<float> data, int index, int step, int count)
-        where TAccess : struct, IQuadAccess
+        where TAccess : struct, IQuadLoad
         => new()
         {
             Low = T.Load<TAccess>(data, index, step, count),
@@ -55,7 +55,7 @@ internal struct Pair<T> : IRegisterVector<Pair<T>>
         };
 
     public static void Store<TAccess>(Pair<T> vector, ArrayView<float> data, int index, int count)
-        where TAccess : struct, IQuadAccess
+        where TAccess : struct, IQuadStore
     {
         T.Store<TAccess>(vector.Low, data, index, count);
         T.Store<TAccess>(vector.High, data, index + T.Size, count - T.Size);
@@ -88,10 +88,10 @@ internal struct Quad : IRegisterVector<Quad>
     public static int Size => 4;
 
     public static Quad Load<TAccess>(ArrayView<float> data, int index, int step, int count)
-        where TAccess : struct, IQuadAccess => TAccess.Load(data, index, step, count);
+        where TAccess : struct, IQuadLoad => TAccess.Load(data, index, step, count);
 
     public static void Store<TAccess>(Quad vector, ArrayView<float> data, int index, int count)
-        where TAccess : struct, IQuadAccess => TAccess.Store(vector, data, index, count);
+        where TAccess : struct, IQuadStore => TAccess.Store(vector, data, index, count);
 
     public static Quad Dot(Quad a, Quad b, Quad sum) => new()
     {
@@ -122,13 +122,20 @@ internal struct Quad : IRegisterVector<Quad>
     public readonly float Sum() => X + Y + (Z + W);
 }
 
-/// <summary>How four neighbouring floats are read and written.</summary>
-internal interface IQuadAccess
+/// <summary>How four neighbouring numbers are read; the index counts elements of their own width.</summary>
+internal interface IQuadLoad
 {
     static abstract Quad Load(ArrayView<float> data, int index, int step, int count);
+}
 
+/// <summary>How four neighbouring numbers are written.</summary>
+internal interface IQuadStore
+{
     static abstract void Store(Quad quad, ArrayView<float> data, int index, int count);
 }
+
+/// <summary>How four neighbouring floats are read and written.</summary>
+internal interface IQuadAccess : IQuadLoad, IQuadStore;
 
 /// <summary>All addresses are multiples of 16 bytes, the step is 1 and every vector is full: one access of 128 bits.</summary>
 internal readonly struct AlignedQuads : IQuadAccess

@@ -32,7 +32,7 @@ internal sealed class ReducedPrecisionTests
     {
         using GroupVitModel model = GroupVitModel.Load(FullModel.Folder);
         using GpuDevice card = GpuDevice.Absent(DeviceFacts.Cuda(80), _ => { });
-        MemoryEstimate need = new SessionPlan(model, new SessionOptions { Device = "cuda:0", Precision = precision, MaxSize = (size, size), MaxBatch = batch }).Estimate(card);
+        MemoryEstimate need = new SessionPlan(model, new SessionOptions { Device = "cuda:0", Precision = precision, MaxSize = (size, size), MaxBatch = batch }, card).Estimate();
         TestContext.Out.WriteLine($"{precision}, {size}, batch {batch}: {need}");
         Assert.That(need.WithoutText, Is.LessThanOrEqualTo(megabytes * 1_000_000L));
         Assert.That(need.LeastLimit, Is.LessThanOrEqualTo(streaming * 1_000_000L), "weights streamed, both sides");

@@ -94,7 +94,7 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
         ReferenceMemory reference = new();
         foreach ((Tensor tensor, uint[] bits) in inputs)
         {
-            if (tensor.Type == ElementType.Int32)
+            if (IsInteger(tensor))
             {
                 reference.Put(tensor, MemoryMarshal.Cast<uint, int>(bits));
             }
@@ -142,17 +142,17 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
         {
             if (!written[i])
             {
-                if (bits[i] != (before?[i] ?? Poison))
+                if (bits[i] != (before?[i] ?? Untouched(tensor, i)))
                 {
                     differences.Add($"{tensor}[{i}] was written");
                 }
                 continue;
             }
-            double actual = tensor.Type == ElementType.Int32 ? (int)bits[i] : BitConverter.UInt32BitsToSingle(bits[i]);
+            double actual = IsInteger(tensor) ? (int)bits[i] : BitConverter.UInt32BitsToSingle(bits[i]);
             if (bounds[i] == ReferenceMemory.NeverSet)
             {
                 // The definition ends before the view does: the rest of a band of pixels.
-                if (bits[i] != Poison)
+                if (bits[i] != Untouched(tensor, i))
                 {
                     differences.Add($"{tensor}[{i}] was written beyond the definition");
                 }
@@ -188,8 +188,8 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
         foreach ((Tensor tensor, long offset) in offsets)
         {
             int start = (int)(offset / 4);
-            results[tensor] = arena[start..(start + tensor.Count)];
-            owned.AsSpan(start, tensor.Count).Fill(true);
+            results[tensor] = Unpack(tensor, arena.AsSpan(start, Words(tensor)));
+            owned.AsSpan(start, Words(tensor)).Fill(true);
         }
         for (int i = 0; i < arena.Length; i++)
         {
@@ -211,7 +211,7 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
             arena.AsSpan().Fill(Poison);
             foreach ((Tensor tensor, uint[] bits) in inputs)
             {
-                bits.CopyTo(arena, offsets[tensor] / 4);
+                Pack(tensor, bits, arena.AsSpan((int)(offsets[tensor] / 4), Words(tensor)));
             }
             worker.Upload<uint>(arena, 0);
             Step step = worker.Prepare(operation, offsets);
@@ -252,7 +252,7 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
             {
                 continue;
             }
-            if (tensor.Type == ElementType.Int32)
+            if (IsInteger(tensor))
             {
                 inputs.Add(tensor, MemoryMarshal.Cast<int, uint>(integers[tensor]).ToArray());
             }
@@ -262,6 +262,8 @@ internal sealed partial class OperationHarness(TestDevice device, int seed = 1)
                 {
                     floats.Add(tensor, values = Random(tensor.Count));
                 }
+                // As the operation before would have rounded them.
+                values = tensor.IsNarrow ? Array.ConvertAll(values, value => (float)tensor.Format.Kept(value)) : values;
                 inputs.Add(tensor, MemoryMarshal.Cast<float, uint>(values).ToArray());
             }
         }

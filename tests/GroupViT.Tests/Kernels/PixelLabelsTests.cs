@@ -195,7 +195,7 @@ internal sealed class PixelLabelsTests(TestDevice device)
         private Band(OperationHarness harness, int height, int width, Tensor? groups, Tensor? maps, Tensor table, int capacity)
         {
             (this.harness, this.height, this.width, Groups, Maps, Table) = (harness, height, width, groups, maps, table);
-            (Labels, Scores, picks) = (Tensor.Int("labels", 1, 1, capacity), Tensor.Float("scores", 1, 1, capacity), []);
+            (Labels, Scores, picks) = (Tensor.Labels("labels", capacity), Tensor.Float("scores", 1, 1, capacity), []);
         }
 
         public Tensor? Groups { get; }

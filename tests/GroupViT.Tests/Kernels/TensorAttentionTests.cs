@@ -28,6 +28,8 @@ internal sealed class TensorAttentionTests
         }
     }
 
+    private static IEnumerable<TestCaseData> PairDevices => Devices.Where(data => !data.Arguments.Contains(WeightFormat.TensorFloat32));
+
     private static IEnumerable<TestCaseData> Cards
         => from card in TestDevices.Present.Where(device => device.Kind == DeviceKind.Cuda)
            from format in ((GpuDevice)card.Device).Facts.Formats.Where(format => format != WeightFormat.Float32)
@@ -53,6 +55,10 @@ internal sealed class TensorAttentionTests
         OperationHarness harness = new(device, 3);
         harness.Check(Self(format, queries, keys, heads, size, batch: 2));
         harness.IsRepeatable(Self(format, queries, keys, heads, size, batch: 2));
+        if (format != WeightFormat.TensorFloat32 && queries == keys)
+        {
+            HasTheSameBits(device, format, queries, heads, size);
+        }
     }
 
     [TestCaseSource(nameof(Devices)), Category("Simulator")]
@@ -113,6 +119,35 @@ internal sealed class TensorAttentionTests
         Assert.That(Run(Many, longer), Is.EqualTo(split), "more keys, not seen");
     }
 
+    // Queries, keys and values of 16 bits come by another way, and are what the other way rounds: not a bit may differ.
+    [TestCaseSource(nameof(PairDevices)), Category("Simulator")]
+    public void Numbers_of_16_bits_give_the_bits_of_floats_that_are_rounded(TestDevice device, WeightFormat format)
+    {
+        HasTheSameBits(device, format, 35, 2, 32);
+        HasTheSameBits(device, format, 7, 1, 64);
+    }
+
+    [TestCaseSource(nameof(PairDevices)), Category("Simulator")]
+    public void Attention_of_16_bits_is_that_of_the_definition(TestDevice device, WeightFormat format)
+    {
+        OperationHarness harness = new(device, 37);
+        harness.Check(Fused(format, 11, 2, 32, narrow: true) with { Y = Tensor.Float("y", 1, 11, 64) });
+        // As the grouping has them: keys and values side by side, queries from elsewhere.
+        TensorView seen = TensorMatMulTests.Kept(Tensor.Float("seen", 1, 35, 64), format);
+        harness.Check(Self(format, 5, 35, 1, 32) with { K = seen.ColumnRange(0, 32), V = seen.ColumnRange(32, 32), Y = TensorMatMulTests.Kept(Tensor.Float("y", 1, 5, 32), format) });
+        harness.Check(Self(format, 5, 35, 1, 32) with { Y = TensorMatMulTests.Kept(Tensor.Float("y", 1, 5, 32), format) });
+    }
+
+    [Test]
+    public void Parts_of_different_widths_and_other_kernels_are_refused()
+    {
+        OperationHarness harness = new(Many);
+        Attention right = Self(WeightFormat.BFloat16, 4, 4, 1, 32);
+        TensorView narrow = TensorMatMulTests.Kept(Tensor.Float("narrow", 1, 4, 32), WeightFormat.BFloat16);
+        Assert.That(() => harness.Run(right with { K = narrow }), Throws.ArgumentException.With.Message.Contains("not of one width"));
+        Assert.That(() => harness.Run(right with { Q = narrow, Format = WeightFormat.Float32 }), Throws.ArgumentException.With.Message.Contains("narrow[1, 4, 32] holds BFloat16, not floats"));
+    }
+
     [TestCase(WeightFormat.BFloat16)]
     [TestCase(WeightFormat.TensorFloat32)]
     [Category("Simulator")]
@@ -160,6 +195,31 @@ internal sealed class TensorAttentionTests
         float[] actual = harness.Floats(attention, attention.Y.Tensor);
         float[] expected = [.. Enumerable.Range(0, 3 * 64).Select(i => Enumerable.Range(0, keys).Sum(key => values[key * 64 + i % 64]) * (1f / keys))];
         Assert.That(actual, Is.EqualTo(expected), "every key once, and none twice");
+    }
+
+    private static void HasTheSameBits(TestDevice device, WeightFormat format, int tokens, int heads, int size)
+    {
+        OperationHarness harness = new(device);
+        Attention wide = Fused(format, tokens, heads, size, narrow: false);
+        Attention narrow = Fused(format, tokens, heads, size, narrow: true);
+        float[] values = Array.ConvertAll(Numbers(wide.Q.Tensor.Count, 31), value => (float)format.Kept(4 * value));
+        harness.With(wide.Q.Tensor, values).With(narrow.Q.Tensor, values);
+        float[] expected = Array.ConvertAll(harness.Floats(wide, wide.Y.Tensor), value => (float)format.Kept(value));
+        Assert.That(harness.Floats(narrow, narrow.Y.Tensor), Is.EqualTo(expected));
+    }
+
+    // As a transformer block has them: heads one after another in one tensor.
+    private static Attention Fused(WeightFormat format, int tokens, int heads, int size, bool narrow)
+    {
+        Tensor fused = Tensor.Float("qkv", 1, 3 * heads * tokens, size);
+        Tensor y = Tensor.Float("y", 1, tokens, heads * size);
+        if (narrow)
+        {
+            fused.KeepAs(format);
+            y.KeepAs(format);
+        }
+        TensorView Part(int part) => fused.View().RowRange(part * heads * tokens, heads * tokens);
+        return new Attention(Part(0), Part(1), Part(2), y, heads, 1 / MathF.Sqrt(size)) { HeadsMajor = true, Format = format };
     }
 
     internal static float[] Numbers(int count, int seed)

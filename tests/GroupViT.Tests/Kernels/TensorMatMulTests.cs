@@ -28,6 +28,8 @@ internal sealed class TensorMatMulTests
         }
     }
 
+    private static IEnumerable<TestCaseData> PairDevices => Devices.Where(data => !data.Arguments.Contains(WeightFormat.TensorFloat32));
+
     // On hardware the same bodies, at the shapes that fill more than a group.
     private static IEnumerable<TestCaseData> Cards
         => from card in TestDevices.Present.Where(device => device.Kind == DeviceKind.Cuda)
@@ -43,6 +45,10 @@ internal sealed class TensorMatMulTests
         Exact(device, format, m, n, k);
         OperationHarness harness = new(device, 17);
         harness.Check(Product(harness, m, n, k, format) with { Bias = harness.Vector("bias", n), Activation = Activation.Gelu });
+        if (format != WeightFormat.TensorFloat32)
+        {
+            HasTheSameBits(device, format, m, n, k);
+        }
     }
 
     [OneTimeTearDown]
@@ -87,6 +93,29 @@ internal sealed class TensorMatMulTests
         Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(new OperationHarness(Many, 5).Run(product)[product.Y.Tensor]));
     }
 
+    // A's 16-bit numbers come by another way, and are what the other way rounds: not a bit may differ.
+    [TestCaseSource(nameof(PairDevices)), Category("Simulator")]
+    public void Numbers_of_16_bits_give_the_bits_of_floats_that_are_rounded(TestDevice device, WeightFormat format) => HasTheSameBits(device, format, 9, 36, 256);
+
+    [TestCaseSource(nameof(PairDevices)), Category("Simulator")]
+    public void Products_of_16_bits_are_those_of_the_definition(TestDevice device, WeightFormat format)
+    {
+        OperationHarness harness = new(device, 19);
+        MatMul product = Narrow(Product(harness, 5, 64, 128, format, batch: 2) with { Bias = harness.Vector("bias", 64), Activation = Activation.Gelu });
+        harness.Check(product with { HeadSize = 32, Y = Kept(Tensor.Float("heads", 2, 10, 32), format) });
+        MatMul residual = Product(harness, 33, 4, 128, format);
+        harness.Check(residual with { A = Kept(Tensor.Float("a", 1, 33, 128), format), Residual = Tensor.Float("residual", 1, 33, 4) });
+    }
+
+    [Test]
+    public void Other_kernels_refuse_numbers_of_16_bits()
+    {
+        OperationHarness harness = new(Many);
+        MatMul product = Product(harness, 8, 8, 96, WeightFormat.BFloat16);
+        Assert.That(() => harness.Run(product with { A = Kept(Tensor.Float("hidden", 1, 8, 96), WeightFormat.BFloat16) }),
+            Throws.ArgumentException.With.Message.Contains("hidden[1, 8, 96] holds BFloat16, not floats"));
+    }
+
     [TestCase(WeightFormat.BFloat16)]
     [TestCase(WeightFormat.TensorFloat32)]
     [Category("Simulator")]
@@ -119,6 +148,32 @@ internal sealed class TensorMatMulTests
         Tensor a = Tensor.Float("a", batch, m, k);
         Tensor b = harness.Constant("b", n, k);
         return new MatMul(a, b.View().Repeat(batch), Tensor.Float("y", batch, m, n)) { TransposeB = true, WeightFormat = format, RoundsFactors = true };
+    }
+
+    private static void HasTheSameBits(TestDevice device, WeightFormat format, int m, int n, int k)
+    {
+        OperationHarness harness = new(device, 23);
+        float[] a = Array.ConvertAll(TensorAttentionTests.Numbers(m * k, 29), value => (float)format.Kept(value));
+        MatMul wide = Product(harness, m, n, k, format) with { Bias = harness.Vector("bias", n), Activation = Activation.Gelu };
+        RequireTensorKernel(device, wide);
+        MatMul narrow = Narrow(wide with { A = Tensor.Float("a", 1, m, k), Y = Tensor.Float("y", 1, m, n) });
+        harness.With(wide.A.Tensor, a).With(narrow.A.Tensor, a);
+        float[] expected = Array.ConvertAll(harness.Floats(wide, wide.Y.Tensor), value => (float)format.Kept(value));
+        Assert.That(harness.Floats(narrow, narrow.Y.Tensor), Is.EqualTo(expected));
+    }
+
+    internal static Tensor Kept(Tensor tensor, WeightFormat format)
+    {
+        tensor.KeepAs(format);
+        return tensor;
+    }
+
+    // Both A and Y.
+    private static MatMul Narrow(MatMul product)
+    {
+        Kept(product.A.Tensor, product.WeightFormat);
+        Kept(product.Y.Tensor, product.WeightFormat);
+        return product;
     }
 
     private static void RequireTensorKernel(TestDevice device, MatMul product)
