@@ -24,7 +24,7 @@ internal sealed partial record MatMul
     };
 }
 
-internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rowTiles, int columnTiles)
+internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding, GpuFloats b, bool transposed, int rows, int rowTiles, int columnTiles)
 {
     public readonly GpuFloats A = binding.Numbers(operation.A);
     public readonly GpuFloats B = b;
@@ -34,6 +34,9 @@ internal readonly struct GpuMatMulArguments(MatMul operation, GpuBinding binding
     public readonly int M = operation.M;
     public readonly int N = operation.N;
     public readonly int K = operation.K;
+
+    // Over which tiles run: one picture's, M, or all pictures' (GpuMatMul.TileRows).
+    public readonly int Rows = rows;
     public readonly int RowTiles = rowTiles;
     public readonly int ColumnTiles = columnTiles;
 
@@ -105,7 +108,7 @@ internal static class GpuMatMul
         int rowTiles = (operation.M + Rows - 1) / Rows;
         int columnTiles = (operation.N + TColumns.Size - 1) / TColumns.Size;
         int threads = checked(operation.Y.Batch * rowTiles * columnTiles);
-        GpuMatMulArguments arguments = new(operation, binding, b, transposed, rowTiles, columnTiles);
+        GpuMatMulArguments arguments = new(operation, binding, b, transposed, operation.M, rowTiles, columnTiles);
         bool aligned = !transposed && operation.N % TColumns.Size == 0
             && (pack || AlignedQuads.Fits(view)) && AlignedQuads.Fits(operation.Y)
             && (operation.Residual is not { } residual || AlignedQuads.Fits(residual));
@@ -125,6 +128,12 @@ internal static class GpuMatMul
             WeightFormat.Float16 => binding.Step<GpuMatMulArguments>(Kernel<TColumns, Float16Quads, TAccess, TActivation>, threads, arguments),
             _ => binding.Step<GpuMatMulArguments>(Kernel<TColumns, TAccess, TAccess, TActivation>, threads, arguments),
         };
+
+    /// <summary>
+    /// Rows that tiles run over as one: all pictures' where A's follow one another, so that only the last tile of all has rows to spare, else one picture's. 64 pictures of
+    /// 260 rows are 260 tiles of 64 rows instead of 320, and of 8 rows 8 instead of 64.
+    /// </summary>
+    internal static int TileRows(MatMul product) => product.A.TryFold(out TensorView folded) ? folded.Rows : product.M;
 
     private static ArrayView<float> PackNarrow(Tensor weight, WeightFormat format, int stride, GpuBinding binding)
         => binding.Pack($"{weight.Name}/{format}/{stride}", (weight.Columns * stride + 1) / 2, destination => NarrowWeights.Pack(weight, format, stride, destination));
@@ -181,7 +190,19 @@ internal static class GpuMatMul
         Store<TColumns, TAccess, TAccess, TActivation>(args, batch, row + 3, column, y3);
     }
 
-    internal static void Store<TColumns, TAccess, TStore, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
+    /// <summary>As <see cref="Store"/>, of a row of <see cref="GpuMatMulArguments.Rows"/>.</summary>
+    internal static void StoreTiled<TStore, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, Quad sum)
+        where TStore : struct, IQuadStore
+        where TActivation : struct, IGpuActivation
+    {
+        if (row < args.Rows)
+        {
+            int picture = row / args.M;
+            Store<Quad, AlignedQuads, TStore, TActivation>(args, batch + picture, row - picture * args.M, column, sum);
+        }
+    }
+
+    private static void Store<TColumns, TAccess, TStore, TActivation>(in GpuMatMulArguments args, int batch, int row, int column, TColumns sum)
         where TColumns : struct, IRegisterVector<TColumns>
         where TAccess : struct, IQuadLoad
         where TStore : struct, IQuadStore

@@ -68,11 +68,11 @@ internal static class SharedMatMul
 
     private static GpuMatMulArguments Arguments<TShape>(MatMul product, GpuBinding binding, GpuFloats b)
         where TShape : struct, ISharedShape
-        => new(product, binding, b, transposed: false, Tiles<TShape>(product.M), Tiles<TShape>(product.N));
+        => new(product, binding, b, transposed: false, GpuMatMul.TileRows(product), Tiles<TShape>(GpuMatMul.TileRows(product)), Tiles<TShape>(product.N));
 
     private static int Groups<TShape>(MatMul product)
         where TShape : struct, ISharedShape
-        => checked(product.Y.Batch * Tiles<TShape>(product.M) * Tiles<TShape>(product.N));
+        => checked(product.Y.Batch * product.M / GpuMatMul.TileRows(product) * Tiles<TShape>(GpuMatMul.TileRows(product)) * Tiles<TShape>(product.N));
 
     private static int Tiles<TShape>(int size)
         where TShape : struct, ISharedShape
@@ -166,7 +166,7 @@ internal static class SharedMatMul
         }
     }
 
-    // Rows beyond M and columns beyond N are copies of the last, and are not stored. Every thread of a team copies four chunks of A and four of B.
+    // Rows beyond the last and columns beyond N are copies of the last, and are not stored. Every thread of a team copies four chunks of A and four of B.
     private static void Fill<TCopy, TShape>(in GpuMatMulArguments args, ArrayView<Words> shared, int at, int thread, int batch, int row0, int column0, int k)
         where TCopy : struct, ITileCopy
         where TShape : struct, ISharedShape
@@ -178,7 +178,7 @@ internal static class SharedMatMul
             int index = (i << TShape.TeamBits) + thread;
             int row = index >> TShape.StepBits;
             int chunk = index & ((1 << TShape.StepBits) - 1);
-            int source = args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.M - 1), k) >> 2;
+            int source = args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.Rows - 1), k) >> 2;
             TCopy.Copy(ref shared[at + (row << TShape.StepBits) + (chunk ^ (row >> 3))], ref left[source + chunk]);
         }
         for (int i = 0; i < 4; i++)
@@ -232,14 +232,14 @@ internal static class SharedMatMul
     {
         if (column < args.N)
         {
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row, column, tile.R0);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 1, column, tile.R1);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 2, column, tile.R2);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 3, column, tile.R3);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 4, column, tile.R4);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 5, column, tile.R5);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 6, column, tile.R6);
-            GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row + 7, column, tile.R7);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row, column, tile.R0);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 1, column, tile.R1);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 2, column, tile.R2);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 3, column, tile.R3);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 4, column, tile.R4);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 5, column, tile.R5);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 6, column, tile.R6);
+            GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row + 7, column, tile.R7);
         }
     }
 
@@ -273,7 +273,7 @@ internal static class SharedMatMul
             int column = column0 + (index & ((1 << TShape.QuadBits) - 1)) * 4;
             if (column < args.N)
             {
-                GpuMatMul.Store<Quad, AlignedQuads, AlignedQuads, TActivation>(args, batch, row0 + (index >> TShape.QuadBits), column, value);
+                GpuMatMul.StoreTiled<AlignedQuads, TActivation>(args, batch, row0 + (index >> TShape.QuadBits), column, value);
             }
         }
     }

@@ -7,7 +7,8 @@ namespace GroupViT.Tests.Kernels;
 internal sealed class TensorAttentionTests
 {
     private static readonly TestDevice Many = new("simulator of compute 8.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1000));
-    private static readonly TestDevice Few = new("simulator of compute 8.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1));
+    // No multiprocessors are filled by any number of groups: keys are not split.
+    private static readonly TestDevice Few = new("simulator of compute 8.0, small", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 0));
     private static readonly TestDevice Turing = new("simulator of compute 7.5", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 1000));
 
     private static readonly (int Queries, int Keys, int Heads, int Size)[] CardShapes =
@@ -113,6 +114,8 @@ internal sealed class TensorAttentionTests
             }
             return harness.Floats(attention, attention.Y.Tensor);
         }
+        Assert.That(LaunchedKernels.Of(Many, exact), Does.Contain("SplitKeys"));
+        Assert.That(LaunchedKernels.Of(Few, exact), Does.Contain("AllKeys"));
         float[] split = Run(Many, exact);
         Assert.That(split, Is.All.Matches<float>(float.IsFinite));
         Assert.That(Run(Few, exact), Is.EqualTo(split), "split keys and all keys");

@@ -10,9 +10,11 @@ namespace GroupViT.Tests.Kernels;
 internal sealed class TensorMatMulTests
 {
     private static readonly TestDevice Many = new("simulator of compute 8.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1000));
-    private static readonly TestDevice Few = new("simulator of compute 8.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1));
+    // No multiprocessors are filled by any number of groups: the largest tiles that there are.
+    private static readonly TestDevice Few = new("simulator of compute 8.0, small", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 0));
+    private static readonly TestDevice One = new("simulator of compute 8.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1));
     private static readonly TestDevice Turing = new("simulator of compute 7.5", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 1000));
-    private static readonly TestDevice TuringFew = new("simulator of compute 7.5, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 1));
+    private static readonly TestDevice TuringFew = new("simulator of compute 7.5, small", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(75, 0));
 
     private static IEnumerable<TestCaseData> Devices
     {
@@ -54,7 +56,7 @@ internal sealed class TensorMatMulTests
     [OneTimeTearDown]
     public void Close()
     {
-        foreach (TestDevice device in (TestDevice[])[Many, Few, Turing, TuringFew])
+        foreach (TestDevice device in (TestDevice[])[Many, Few, One, Turing, TuringFew])
         {
             device.Close();
         }
@@ -90,6 +92,8 @@ internal sealed class TensorMatMulTests
     public void Both_shapes_of_group_give_the_same_bits(WeightFormat format)
     {
         MatMul product = Product(new OperationHarness(Many, 3), 9, 36, 256, format);
+        RequireTensorKernel(Many, product);
+        RequireTensorKernel(Few, product);
         Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(new OperationHarness(Many, 5).Run(product)[product.Y.Tensor]));
     }
 
@@ -104,7 +108,41 @@ internal sealed class TensorMatMulTests
         MatMul product = Narrow(Product(harness, 5, 64, 128, format, batch: 2) with { Bias = harness.Vector("bias", 64), Activation = Activation.Gelu });
         harness.Check(product with { HeadSize = 32, Y = Kept(Tensor.Float("heads", 2, 10, 32), format) });
         MatMul residual = Product(harness, 33, 4, 128, format);
-        harness.Check(residual with { A = Kept(Tensor.Float("a", 1, 33, 128), format), Residual = Tensor.Float("residual", 1, 33, 4) });
+        residual = residual with { A = Kept(Tensor.Float("a", 1, 33, 128), format), Residual = Tensor.Float("residual", 1, 33, 4) };
+        RequireTensorKernel(device, residual);
+        harness.Check(residual);
+    }
+
+    // Between the deep shape and the tall tiles: the wide one with 16 bits.
+    [Test, Category("Simulator")]
+    public void All_three_sizes_of_tile_give_the_same_bits()
+    {
+        const WeightFormat format = WeightFormat.BFloat16;
+        MatMul product = Product(new OperationHarness(Many, 3), 65, 4, 256, format);
+        Kept(product.A.Tensor, format);
+        Assert.That(LaunchedKernels.Of(Many, product), Does.Contain("PairTile, AsyncTileCopy, DeepHalves, WarpTile"));
+        Assert.That(LaunchedKernels.Of(One, product), Does.Contain("PairTile, AsyncTileCopy, WidePairs, WarpTile"));
+        Assert.That(LaunchedKernels.Of(Few, product), Does.Contain("PairTile, AsyncTileCopy, WidePairs, TallTile"));
+        uint[] deep = new OperationHarness(Many, 5).Run(product)[product.Y.Tensor];
+        Assert.That(new OperationHarness(One, 5).Run(product)[product.Y.Tensor], Is.EqualTo(deep), "wide");
+        Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(deep), "tall");
+    }
+
+    // Tiles run over the rows of all pictures where they follow one another, and else over each one's.
+    [Test, Category("Simulator")]
+    public void Pictures_whose_rows_lie_apart_are_multiplied_one_by_one()
+    {
+        OperationHarness harness = new(Many, 41);
+        MatMul together = Product(harness, 5, 4, 128, WeightFormat.BFloat16, batch: 3);
+        MatMul apart = together with { A = Tensor.Float("tokens", 3, 9, 128).View().RowRange(2, 5) };
+        MatMul same = together with { A = Tensor.Float("one", 1, 5, 128).View().Repeat(3) };
+        Assert.That(GpuMatMul.TileRows(together), Is.EqualTo(15));
+        foreach (MatMul product in (MatMul[])[apart, same])
+        {
+            Assert.That(GpuMatMul.TileRows(product), Is.EqualTo(5));
+            RequireTensorKernel(Many, product);
+            harness.Check(product);
+        }
     }
 
     [Test]
@@ -176,6 +214,16 @@ internal sealed class TensorMatMulTests
         return product;
     }
 
+    // On the simulators the shape of group as well that a test's name promises.
     private static void RequireTensorKernel(TestDevice device, MatMul product)
-        => Assert.That(KernelChoice.Product(((GpuDevice)device.Device).Facts, product).Kernel.ToString(), Does.StartWith("Tensor"));
+    {
+        string kernel = LaunchedKernels.Of(device, product);
+        Assert.That(kernel, Does.StartWith("TensorMatMul."));
+        if (device.IsSlow)
+        {
+            DeviceFacts facts = ((GpuDevice)device.Device).Facts;
+            Assert.That(kernel, Does.Contain(facts.Multiprocessors == 0 ? "Wide" : "Deep"));
+            Assert.That(kernel.Contains("TallTile", StringComparison.Ordinal), Is.EqualTo(facts.Multiprocessors == 0 && facts.HasAsyncCopy && product.A.Tensor.IsNarrow));
+        }
+    }
 }
