@@ -27,7 +27,8 @@ internal struct RowTile
 /// <para>Per four steps of k a thread loads eight quads of A and four of B for 128 multiply-adds. A number from global memory is used 64
 /// times (wide) or 32 times (deep), where <see cref="GpuMatMul"/> uses it 4 or 16 times. Sum and total are 64 registers; the fragments of four steps of k
 /// are 20 more.</para>
-/// <para>Copies run two stages ahead; three stages of A and B are 48 KiB: 16 KiB each (wide), or 4 KiB for each part of K (deep).</para>
+/// <para>Copies run two stages ahead; three stages of A and B are 48 KiB: 16 KiB each (wide), or 4 KiB for each part of K (deep). Before compute 8.0 the next stage comes to
+/// registers while one is multiplied, 32 of them, and goes to shared memory then: two stages, and two groups to a multiprocessor of 64 KiB instead of one.</para>
 /// <para>No bank is met twice. An access of 16 bytes is served for eight lanes at a time. Of B these are eight neighbouring quads, each bank once; of A one address
 /// (and a warp's two addresses, or four, lie in different banks, for they are eight rows apart and chunk c of row r is at c ^ (r / 8), so nothing is
 /// lost where more lanes are served at once). Copies in and the parts' sums are 128 bytes in a row for eight lanes, whatever their order.</para>
@@ -39,12 +40,9 @@ internal static class SharedMatMul
     /// <summary>Parts that K is cut into.</summary>
     public const int Parts = 4;
 
-    private const int Stages = 3;
-    private const int SharedChunks = (48 << 10) / 16;
-
     /// <summary>True where the shape suits: whole steps of K in every part, weights that can be packed, rows that begin on 16 bytes. Neither M nor batch count.</summary>
     public static bool Fits(MatMul product)
-        => product.K % (Parts * StepK<WideShared>()) == 0 && product.N % 4 == 0
+        => product.K % (Parts * SharedTiles.StepK<WideShared>()) == 0 && product.N % 4 == 0
         && product.TransposeB && product.B.Tensor.IsConstant && product.B.Offset == 0
         && product.B.Rows == product.B.Tensor.Rows && product.B.Columns == product.B.Tensor.Columns
         && AlignedQuads.Fits(product.A) && AlignedQuads.Fits(product.Y)
@@ -76,73 +74,74 @@ internal static class SharedMatMul
 
     private static int Tiles<TShape>(int size)
         where TShape : struct, ISharedShape
-        => (size + Tile<TShape>() - 1) / Tile<TShape>();
-
-    // Rows and columns of a group's outputs.
-    private static int Tile<TShape>()
-        where TShape : struct, ISharedShape => 4 << TShape.QuadBits;
-
-    private static int StepK<TShape>()
-        where TShape : struct, ISharedShape => 4 << TShape.StepBits;
-
-    // Chunks of a stage's share of A; B's are as many.
-    private static int LeftChunks<TShape>()
-        where TShape : struct, ISharedShape => Tile<TShape>() << TShape.StepBits;
+        => (size + SharedTiles.Tile<TShape>() - 1) / SharedTiles.Tile<TShape>();
 
     private static void Kernel<TCopy, TShape, TActivation>(GpuMatMulArguments args)
         where TCopy : struct, ITileCopy
         where TShape : struct, ISharedShape
         where TActivation : struct, IGpuActivation
     {
-        ArrayView<Words> shared = SharedMemory.Allocate<Words>(SharedChunks);
+        ArrayView<Words> shared = SharedMemory.Allocate<Words>(TShape.Teams * SharedTiles.Stages<TCopy>() * 2 * SharedTiles.LeftChunks<TShape>());
         int columnTile = Grid.IdxX % args.ColumnTiles;
         int rest = Grid.IdxX / args.ColumnTiles;
-        int row0 = rest % args.RowTiles * Tile<TShape>();
+        int row0 = rest % args.RowTiles * SharedTiles.Tile<TShape>();
         int batch = rest / args.RowTiles;
-        int column0 = columnTile * Tile<TShape>();
+        int column0 = columnTile * SharedTiles.Tile<TShape>();
 
         int team = Group.IdxX >> TShape.TeamBits;
         int thread = Group.IdxX & ((1 << TShape.TeamBits) - 1);
         int rows = thread >> TShape.QuadBits;
         int quad = thread & ((1 << TShape.QuadBits) - 1);
-        int stageChunks = 2 * LeftChunks<TShape>();
-        int begin = team * (Stages * stageChunks);
+        int stageChunks = 2 * SharedTiles.LeftChunks<TShape>();
+        int stages = SharedTiles.Stages<TCopy>();
+        int begin = team * (stages * stageChunks);
         int k0 = args.K / TShape.Teams * team;
-        int steps = args.K / (StepK<TShape>() * TShape.Teams);
-        int partSteps = args.K / (StepK<TShape>() * Parts);
+        int steps = args.K / (SharedTiles.StepK<TShape>() * TShape.Teams);
+        int partSteps = args.K / (SharedTiles.StepK<TShape>() * Parts);
 
-        for (int i = 0; i < Stages - 1; i++)
+        for (int i = 0; i < stages - 1; i++)
         {
             if (i < steps)
             {
-                Fill<TCopy, TShape>(args, shared, begin + i * stageChunks, thread, batch, row0, column0, k0 + i * StepK<TShape>());
+                SharedTiles.Fill<TCopy, TShape>(args, shared, begin + i * stageChunks, thread, batch, row0, column0, k0 + i * SharedTiles.StepK<TShape>());
             }
             TCopy.Commit();
         }
         RowTile total = default;
         RowTile sum = default;
         int from = 0;
-        int into = Stages - 1;
+        int into = stages - 1;
         int inPart = 0;
         for (int i = 0; i < steps; i++)
         {
             TCopy.WaitForAllButOne();
             // This step's numbers are here, from every thread; and all have done with the stage that is filled next.
             GpuIntrinsics.Synchronize();
-            if (i + Stages - 1 < steps)
+            bool more = i + stages - 1 < steps;
+            int next = k0 + (i + stages - 1) * SharedTiles.StepK<TShape>();
+            HeldChunks held = default;
+            if (more && TCopy.ThroughRegisters)
             {
-                Fill<TCopy, TShape>(args, shared, begin + into * stageChunks, thread, batch, row0, column0, k0 + (i + Stages - 1) * StepK<TShape>());
+                held = SharedTiles.Load<TShape>(args, thread, batch, row0, column0, next);
+            }
+            else if (more)
+            {
+                SharedTiles.Fill<TCopy, TShape>(args, shared, begin + into * stageChunks, thread, batch, row0, column0, next);
             }
             TCopy.Commit();
             int left = begin + from * stageChunks;
-            int right = left + LeftChunks<TShape>();
+            int right = left + SharedTiles.LeftChunks<TShape>();
             for (int chunk = 0; chunk < 1 << TShape.StepBits; chunk++)
             {
                 sum = Multiply<TShape>(
                     shared.Cast<Quad>(), left + (rows << (3 + TShape.StepBits)) + (chunk ^ rows), right + (chunk << (2 + TShape.QuadBits)) + quad, sum);
             }
-            from = from + 1 == Stages ? 0 : from + 1;
-            into = into + 1 == Stages ? 0 : into + 1;
+            if (more && TCopy.ThroughRegisters)
+            {
+                SharedTiles.Store<TShape>(held, shared, begin + into * stageChunks, thread);
+            }
+            from = from + 1 == stages ? 0 : from + 1;
+            into = into + 1 == stages ? 0 : into + 1;
             inPart++;
             if (inPart == partSteps)
             {
@@ -163,30 +162,6 @@ internal static class SharedMatMul
             Spill<TShape>(shared.Cast<Quad>(), (team << (2 * TShape.QuadBits + 2)) + (rows << (3 + TShape.QuadBits)) + quad, total);
             GpuIntrinsics.Synchronize();
             StoreMerged<TShape, TActivation>(args, shared.Cast<Quad>(), batch, row0, column0);
-        }
-    }
-
-    // Rows beyond the last and columns beyond N are copies of the last, and are not stored. Every thread of a team copies four chunks of A and four of B.
-    private static void Fill<TCopy, TShape>(in GpuMatMulArguments args, ArrayView<Words> shared, int at, int thread, int batch, int row0, int column0, int k)
-        where TCopy : struct, ITileCopy
-        where TShape : struct, ISharedShape
-    {
-        ArrayView<Words> left = args.A.Data.Cast<Words>();
-        ArrayView<Words> right = args.B.Data.Cast<Words>();
-        for (int i = 0; i < 4; i++)
-        {
-            int index = (i << TShape.TeamBits) + thread;
-            int row = index >> TShape.StepBits;
-            int chunk = index & ((1 << TShape.StepBits) - 1);
-            int source = args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.Rows - 1), k) >> 2;
-            TCopy.Copy(ref shared[at + (row << TShape.StepBits) + (chunk ^ (row >> 3))], ref left[source + chunk]);
-        }
-        for (int i = 0; i < 4; i++)
-        {
-            int index = (i << TShape.TeamBits) + thread;
-            int row = index >> TShape.QuadBits;
-            int column = IntrinsicMath.Min(column0 + (index & ((1 << TShape.QuadBits) - 1)) * 4, args.N - 4);
-            TCopy.Copy(ref shared[at + LeftChunks<TShape>() + index], ref right[((k + row) * args.N + column) >> 2]);
         }
     }
 

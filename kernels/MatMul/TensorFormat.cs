@@ -246,6 +246,9 @@ internal readonly struct Float32Tensors : ITensorFormat
 /// <summary>How 16 bytes come to shared memory.</summary>
 internal interface ITileCopy
 {
+    /// <summary>Whether a thread waits for what it copies: then it loads early and stores late, by itself.</summary>
+    static abstract bool ThroughRegisters { get; }
+
     static abstract void Copy(ref Words shared, ref Words global);
 
     static abstract void Commit();
@@ -260,6 +263,8 @@ internal interface ITileCopy
 /// <summary>compute 8.0 and later: the copy runs beside the products.</summary>
 internal readonly struct AsyncTileCopy : ITileCopy
 {
+    public static bool ThroughRegisters => false;
+
     public static void Copy(ref Words shared, ref Words global) => TensorCore.CopyAsync(ref shared, ref global);
 
     public static void Commit() => TensorCore.CommitCopies();
@@ -274,6 +279,8 @@ internal readonly struct AsyncTileCopy : ITileCopy
 /// <summary>Through registers; the group's barrier makes it visible.</summary>
 internal readonly struct PlainTileCopy : ITileCopy
 {
+    public static bool ThroughRegisters => true;
+
     public static void Copy(ref Words shared, ref Words global) => shared = global;
 
     public static void Commit()

@@ -15,7 +15,7 @@ namespace GroupViT.Kernels;
 /// registers, by every warp that reads it: the same bits. The former takes half the bytes on each way, and of a warp's 16 x 32 outputs a conversion less for each
 /// of A's words, which multiprocessors of compute 8.x make at a sixteenth of the rate at which they multiply.</para>
 /// <para>48 KiB of shared memory are what a group may have without asking. With A in float32 and weights of 16 bits: 12 KiB a stage in four stages (wide), or 6
-/// KiB for each part of K in two (deep); with both in 16 bits 8 KiB in four, or 4 KiB in three. The epilogue needs 16 KiB at most and takes the same place.</para>
+/// KiB for each part of K in two (deep); with both in 16 bits 8 KiB in four, or 4 KiB in three; through registers always in two. The epilogue needs 16 KiB at most and takes the same place.</para>
 /// <para>Tiles run over all pictures' rows as one (<see cref="GpuMatMul.TileRows"/>). Rows beyond the last and columns beyond N are copies of the last, and are not stored.</para>
 /// </remarks>
 internal static class TensorMatMul
@@ -25,7 +25,8 @@ internal static class TensorMatMul
     /// <summary>Numbers of K a stage holds.</summary>
     public const int StepK = 32;
 
-    private const int WarpColumns = 32;
+    /// <summary>Of a warp's outputs.</summary>
+    public const int WarpColumns = 32;
 
     /// <summary>True where the shapes suit: whole slices of K, weights that can be packed, rows that begin on 16 bytes.</summary>
     public static bool Fits(MatMul product, int slices)
@@ -135,7 +136,7 @@ internal static class TensorMatMul
         where TActivation : struct, IGpuActivation
     {
         ArrayView<Words> shared = SharedMemory.Allocate<Words>(
-            TShape.WarpsDeep * TShape.Stages * (TShape.WarpsDown * TTile.Rows * TLeft.Chunks + TShape.WarpsAcross * WarpColumns * TFormat.WeightBytes * 2));
+            TShape.WarpsDeep * TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Stages * TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.StageChunks);
         int columnTile = Grid.IdxX % args.ColumnTiles;
         int rest = Grid.IdxX / args.ColumnTiles;
         int row0 = rest % args.RowTiles * (TTile.Rows * TShape.WarpsDown);
@@ -149,20 +150,21 @@ internal static class TensorMatMul
         int down = place / TShape.WarpsAcross * TTile.Rows;
         int across = (place - place / TShape.WarpsAcross * TShape.WarpsAcross) * WarpColumns;
 
-        int leftChunks = TShape.WarpsDown * TTile.Rows * TLeft.Chunks;
-        int rightChunks = TShape.WarpsAcross * WarpColumns * (TFormat.WeightBytes * 2);
-        int stageChunks = leftChunks + rightChunks;
-        int begin = part * TShape.Stages * stageChunks;
+        int leftChunks = TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.LeftChunks;
+        int stageChunks = TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.StageChunks;
+        int stages = TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Stages;
+        int begin = part * stages * stageChunks;
         int k0 = args.K / TShape.WarpsDeep * part;
         int steps = args.K / (StepK * TShape.WarpsDeep);
         int sliceSteps = args.K / (StepK * TFormat.Slices);
+        StageSource source = new() { Batch = batch, Row0 = row0, Column0 = column0, Thread = place * 32 + lane };
 
         int into = 0;
-        for (int i = 0; i < TShape.Stages - 1; i++)
+        for (int i = 0; i < stages - 1; i++)
         {
             if (i < steps)
             {
-                Fill<TFormat, TLeft, TCopy, TShape, TTile>(args, shared, begin + into * stageChunks, leftChunks, batch, row0, column0, place * 32 + lane, k0 + i * StepK);
+                TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Fill(args, shared, begin + into * stageChunks, source, k0 + i * StepK);
             }
             TCopy.Commit();
             into++;
@@ -188,18 +190,28 @@ internal static class TensorMatMul
             }
             // This step's numbers are here, from every thread; and all have done with the stage that is filled next.
             GpuIntrinsics.Synchronize();
-            if (i + TShape.Stages - 1 < steps)
+            bool more = i + stages - 1 < steps;
+            int next = k0 + (i + stages - 1) * StepK;
+            HeldChunks held = default;
+            if (more && TCopy.ThroughRegisters)
             {
-                Fill<TFormat, TLeft, TCopy, TShape, TTile>(
-                    args, shared, begin + into * stageChunks, leftChunks, batch, row0, column0, place * 32 + lane, k0 + (i + TShape.Stages - 1) * StepK);
+                held = TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Load(args, source, next);
+            }
+            else if (more)
+            {
+                TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Fill(args, shared, begin + into * stageChunks, source, next);
             }
             TCopy.Commit();
-            into = into + 1 == TShape.Stages ? 0 : into + 1;
 
             int at = begin + from * stageChunks;
             sum = TTile.MultiplyAdd<TFormat, TLeft>(shared, at, at + leftChunks, down, across, 0, sum);
             sum = TTile.MultiplyAdd<TFormat, TLeft>(shared, at, at + leftChunks, down, across, 1, sum);
-            from = from + 1 == TShape.Stages ? 0 : from + 1;
+            if (more && TCopy.ThroughRegisters)
+            {
+                TensorTiles<TFormat, TLeft, TCopy, TShape, TTile>.Store(held, shared, begin + into * stageChunks, source);
+            }
+            into = into + 1 == stages ? 0 : into + 1;
+            from = from + 1 == stages ? 0 : from + 1;
             inSlice++;
             if (inSlice == sliceSteps)
             {
@@ -230,36 +242,6 @@ internal static class TensorMatMul
             {
                 GpuMatMul.StoreTiled<TStore, TActivation>(args, batch, row0 + row, column0 + column * 4, value);
             }
-        }
-    }
-
-    // One step of K, A and B, by the threads of one part.
-    private static void Fill<TFormat, TLeft, TCopy, TShape, TTile>(
-        in GpuMatMulArguments args, ArrayView<Words> shared, int at, int leftChunks, int batch, int row0, int column0, int thread, int k)
-        where TFormat : struct, ITensorFormat
-        where TLeft : struct, ILeftTile
-        where TCopy : struct, ITileCopy
-        where TShape : struct, ITensorShape
-        where TTile : struct, IWarpTile<TTile>
-    {
-        ArrayView<Words> left = args.A.Data.Cast<Words>();
-        ArrayView<Words> right = args.B.Data.Cast<Words>();
-        for (int i = 0; i < TTile.Rows / 32 * TLeft.Chunks / TShape.WarpsAcross; i++)
-        {
-            int index = i * (32 * TShape.WarpsDown * TShape.WarpsAcross) + thread;
-            int row = TLeft.Chunks == 8 ? index >> 3 : index >> 2;
-            int chunk = index & (TLeft.Chunks - 1);
-            int source = TLeft.Chunk(args.A.Index(batch, IntrinsicMath.Min(row0 + row, args.Rows - 1), k));
-            TCopy.Copy(ref shared[at + TLeft.Place(row, chunk)], ref left[source + chunk]);
-        }
-        for (int i = 0; i < TFormat.WeightBytes * 2 / TShape.WarpsDown; i++)
-        {
-            int index = i * (32 * TShape.WarpsDown * TShape.WarpsAcross) + thread;
-            int row = TFormat.WeightBytes == 4 ? index >> 3 : index >> 2;
-            int chunk = index & (TFormat.WeightBytes * 2 - 1);
-            int first = IntrinsicMath.Min(column0 + row, args.N - 1) * args.K + k;
-            int source = TFormat.WeightBytes == 4 ? first >> 2 : first >> 3;
-            TCopy.Copy(ref shared[at + leftChunks + TFormat.WeightChunk(row, chunk)], ref right[source + chunk]);
         }
     }
 }

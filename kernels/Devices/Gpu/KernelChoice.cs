@@ -93,9 +93,9 @@ internal static class KernelChoice
         ProductKernel.Registers4x4 => "4 x 4 outputs a thread, no shared memory",
         ProductKernel.Registers4x16 => "4 x 16 outputs a thread, no shared memory",
         ProductKernel.SharedTiles => "tiles of 64 x 64 in shared memory, or 32 x 32 with K in four parts; 8 x 4 outputs a thread",
-        ProductKernel.TensorFloat16K8 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 32 with K in four parts",
+        ProductKernel.TensorFloat16K8 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 32 with K in four parts; activations in 16 bits",
         ProductKernel.TensorFloat32 => "mma.m16n8k8, tiles of 64 x 64, or 32 x 64 with K in two parts; asynchronous copies",
-        _ => "mma.m16n8k16, tiles of 64 x 64, or 32 x 32 with K in four parts; asynchronous copies",
+        _ => "mma.m16n8k16, tiles of 128 x 64, 64 x 64, or 32 x 32 with K in four parts; asynchronous copies, activations in 16 bits",
     };
 
     /// <summary>The attention that goes with the layers' products, in words.</summary>
