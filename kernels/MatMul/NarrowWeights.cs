@@ -3,7 +3,7 @@ using GroupViT.Native;
 
 namespace GroupViT.Kernels;
 
-/// <summary>Weights in 16 bits each, as the GPU kernels read them.</summary>
+/// <summary>Weights of fewer bits than float32, as the GPU kernels read them.</summary>
 internal static class NarrowWeights
 {
     /// <param name="weight">[N, K], as the checkpoint has it.</param>
@@ -31,6 +31,16 @@ internal static class NarrowWeights
                 }
                 target[transposedStride == 0 ? row * k + column : column * transposedStride + row] = bits;
             }
+        }
+    }
+
+    /// <summary>[N][K] in float32, each to the 11 significant bits that matrix instructions take, ties away from zero as <see cref="Devices.TensorCore.ToTensorFloat32"/>: so that no product rounds them again.</summary>
+    public static void PackTensorFloat32(Tensor weight, Span<float> destination)
+    {
+        weight.Reader!(destination);
+        foreach (ref float value in destination)
+        {
+            value = float.IsFinite(value) ? BitConverter.UInt32BitsToSingle((BitConverter.SingleToUInt32Bits(value) + 0x1000) & 0xFFFFE000) : value;
         }
     }
 }

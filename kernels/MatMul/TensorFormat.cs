@@ -208,13 +208,26 @@ internal readonly struct Float32Tensors : ITensorFormat
         A7 = TensorCore.ToTensorFloat32(lowerNext.Y),
     };
 
+    // Weights are rounded when they are packed.
     public static RightFragment Right(ArrayView<Words> shared, int at, int column, int half)
     {
         int lane = Group.IdxX & 31;
         int row = column + (lane >> 2);
-        return Right(
-            Joined(Load(shared, at, row, half, 0, lane), Load(shared, at, row, half, 2, lane)),
-            Joined(Load(shared, at, row + 8, half, 0, lane), Load(shared, at, row + 8, half, 2, lane)));
+        WordPair left = Load(shared, at, row, half, 0, lane);
+        WordPair leftNext = Load(shared, at, row, half, 2, lane);
+        WordPair right = Load(shared, at, row + 8, half, 0, lane);
+        WordPair rightNext = Load(shared, at, row + 8, half, 2, lane);
+        return new RightFragment
+        {
+            Left0 = left.X,
+            Left1 = left.Y,
+            Left2 = leftNext.X,
+            Left3 = leftNext.Y,
+            Right0 = right.X,
+            Right1 = right.Y,
+            Right2 = rightNext.X,
+            Right3 = rightNext.Y,
+        };
     }
 
     public static RightFragment Right(Quad left, Quad right) => new()
@@ -237,10 +250,8 @@ internal readonly struct Float32Tensors : ITensorFormat
         => TensorCore.MultiplyTensorFloat32(
             TensorCore.MultiplyTensorFloat32(c, a.A0, a.A1, a.A2, a.A3, b.Right0, b.Right1), a.A4, a.A5, a.A6, a.A7, b.Right2, b.Right3);
 
-    private static Quad Joined(FloatPair first, FloatPair second) => new() { X = first.X, Y = first.Y, Z = second.X, W = second.Y };
-
-    private static FloatPair Load(ArrayView<Words> shared, int at, int row, int half, int next, int lane)
-        => shared.Cast<FloatPair>()[(at + WeightChunk(row, half * 4 + next + ((lane & 3) >> 1))) * 2 + (lane & 1)];
+    private static WordPair Load(ArrayView<Words> shared, int at, int row, int half, int next, int lane)
+        => shared.Cast<WordPair>()[(at + WeightChunk(row, half * 4 + next + ((lane & 3) >> 1))) * 2 + (lane & 1)];
 }
 
 /// <summary>How 16 bytes come to shared memory.</summary>

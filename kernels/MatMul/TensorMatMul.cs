@@ -122,7 +122,7 @@ internal static class TensorMatMul
     {
         Tensor weight = product.B.Tensor;
         return TFormat.WeightBytes == 4
-            ? binding.Pack(weight.Name, weight.Count, destination => weight.Reader!(destination))
+            ? binding.Pack($"{weight.Name}/{TFormat.Format}", weight.Count, destination => NarrowWeights.PackTensorFloat32(weight, destination))
             : binding.Pack($"{weight.Name}/{TFormat.Format}/rows", weight.Count / 2, destination => NarrowWeights.Pack(weight, TFormat.Format, 0, destination));
     }
 
