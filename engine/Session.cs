@@ -31,23 +31,14 @@ public sealed partial class Session : IDisposable
     internal Session(GroupVitModel model, SessionOptions options, Device? opened = null)
     {
         (this.model, this.options) = (model, options);
-        options.Validate();
-        device = Watched(opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait, options.KernelCache));
+        account = new MemoryAccount(options.MemoryLimit);
+        device = Watched(Opened(options, opened));
         try
         {
             plan = new SessionPlan(model, options, device);
-        }
-        catch
-        {
-            device.Dispose();
-            throw;
-        }
-        device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
-        account = new MemoryAccount(options.MemoryLimit);
-        constants = device.CreateConstants(account);
-        PositionTables positions = new(constants);
-        try
-        {
+            device.CompileAhead(Layers.Kernel(model.Config.Vision.HiddenAct));
+            constants = device.CreateConstants(account);
+            PositionTables positions = new(constants);
             (WeightPlacement placement, MemoryEstimate estimate) = plan.Place();
             StreamedWeights = placement.Streamed;
             if (StreamedWeights != StreamedWeights.None)
@@ -174,7 +165,8 @@ public sealed partial class Session : IDisposable
         {
             worker.Dispose();
         }
-        constants.Dispose();
+        // Not yet there where opening failed early.
+        constants?.Dispose();
         device.Dispose();
     }
 
@@ -204,6 +196,20 @@ public sealed partial class Session : IDisposable
         }
         available.Release();
         throw lost is null ? new ObjectDisposedException(nameof(Session)) : new DeviceLostException(lost.Device, lost.Doing, lost.DriverMessage, lost);
+    }
+
+    private static Device Opened(SessionOptions options, Device? opened)
+    {
+        try
+        {
+            options.Validate();
+            return opened ?? DeviceCatalog.Open(options.Device, options.Precision, options.BlockingWait, options.KernelCache);
+        }
+        catch
+        {
+            opened?.Dispose();
+            throw;
+        }
     }
 
     // Our own code on the processor throws what it means; a driver's errors must be read.

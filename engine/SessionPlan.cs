@@ -42,6 +42,8 @@ internal sealed class SessionPlan
             throw new ArgumentOutOfRangeException(nameof(options), $"MaxSize {height} x {width} is smaller than one patch of {patch}");
         }
         (GridHeight, GridWidth) = (height / patch, width / patch);
+        // Programs see whole patches.
+        (height, width) = (GridHeight * patch, GridWidth * patch);
         Threads = Math.Max(1, (options.Threads == 0 ? Environment.ProcessorCount : options.Threads) / options.Workers);
         Image = MemoryPlan.For(ImageGraph(options.MaxBatch, height, width).Graph);
         // Tokens' embeddings in place of their ids take no more than the largest activations: one arena serves either.

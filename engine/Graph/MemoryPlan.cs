@@ -47,6 +47,14 @@ internal sealed class MemoryPlan
         return plan;
     }
 
+    /// <summary>The places of a larger size's plan, whether a plan of its own would fit there or not.</summary>
+    internal static MemoryPlan Within(Graph graph, MemoryPlan ceiling)
+    {
+        MemoryPlan plan = For(graph);
+        plan.Adopt(ceiling);
+        return plan;
+    }
+
     /// <summary>Tensors that share one place, and the steps from the first write to the last read.</summary>
     private sealed class Life(Tensor first, int start)
     {

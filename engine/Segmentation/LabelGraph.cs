@@ -114,7 +114,7 @@ internal sealed class LabelGraph
         Graph.Output("labels", labels);
         Graph.Output("sums", sums);
         Graph.Output("verdict", verdict);
-        // Bands follow one another in the same arena: what the last step reads must survive each run.
+        // Bands follow one another in the same arena: what the last two steps read must survive each run.
         Graph.Output("table", table);
         Graph.Output("geometry", geometry);
         return (words, rules, geometry, verdict, labels, sums);

@@ -4,18 +4,18 @@ using ILGPU;
 namespace GroupViT.Kernels;
 
 /// <summary>
-/// The product on tensor cores: activations and packed weights come to shared memory in stages, each warp multiplies 32 x 32
+/// The product on tensor cores: activations and packed weights come to shared memory in stages, each warp multiplies 32 x 32 or 64 x 32
 /// outputs, and bias, activation and residual are applied on the way out. Sums are float32.
 /// </summary>
 /// <remarks>
 /// <para>Order of summation: K is cut into <see cref="ITensorFormat.Slices"/> equal parts; each is summed in steps of the matrix
-/// instruction, k ascending, and the parts are added in ascending order. Both shapes of group do just that, one at the same time and one
+/// instruction, k ascending, and the parts are added in ascending order. All shapes of group do just that, some at the same time and some one
 /// after another, so which of them runs (it depends on M, batch and device) does not show in the bits.</para>
 /// <para>A in 16 bits (<see cref="PairTile"/>) is what the operation before rounded; in float32 (<see cref="FloatTile"/>) it is rounded on its way to
 /// registers, by every warp that reads it: the same bits. The former takes half the bytes on each way, and of a warp's 16 x 32 outputs a conversion less for each
 /// of A's words, which multiprocessors of compute 8.x make at a sixteenth of the rate at which they multiply.</para>
 /// <para>48 KiB of shared memory are what a group may have without asking. With A in float32 and weights of 16 bits: 12 KiB a stage in four stages (wide), or 6
-/// KiB for each part of K in two (deep); with both in 16 bits 8 KiB in four, or 4 KiB in three; through registers always in two. The epilogue needs 16 KiB at most and takes the same place.</para>
+/// KiB for each part of K in two (deep); with both in 16 bits 8 KiB in four, or 4 KiB in three; through registers always in two. Tall tiles take 12 KiB in four. The epilogue needs 16 KiB, of tall tiles 32, and takes the same place.</para>
 /// <para>Tiles run over all pictures' rows as one (<see cref="GpuMatMul.TileRows"/>). Rows beyond the last and columns beyond N are copies of the last, and are not stored.</para>
 /// </remarks>
 internal static class TensorMatMul

@@ -38,7 +38,7 @@ internal readonly struct DeepHalves : ITensorShape
     public static int Stages => 3;
 }
 
-/// <summary>64 x 64 outputs a group: each number that is read from global memory is used 64 times.</summary>
+/// <summary>64 x 64 outputs a group, or 128 x 64: each number that is read from global memory is used 64 times at least.</summary>
 internal readonly struct WidePairs : ITensorShape
 {
     public static int WarpsDown => 2;

@@ -12,7 +12,7 @@ internal abstract record Operation
     /// <summary>Throws <see cref="ArgumentException"/> naming the tensors whose shapes do not fit together.</summary>
     public abstract void Validate();
 
-    /// <summary>Names every tensor read and written. Called once when the graph is planned.</summary>
+    /// <summary>Names every tensor read and written. Called when a graph is planned, some times.</summary>
     public abstract void Describe(OperationUses uses);
 
     /// <summary>

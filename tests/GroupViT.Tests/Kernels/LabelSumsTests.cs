@@ -19,6 +19,19 @@ internal sealed class LabelSumsTests(TestDevice device)
         }
     }
 
+    // 16 bits without a sign.
+    [Test]
+    public void The_highest_labels_are_counted()
+    {
+        if (device.IsSlow)
+        {
+            Assert.Ignore("the simulator takes a while for the sums of 65,535 labels");
+        }
+        Band band = new(device, 90, 65_535, 30);
+        band.Harness.With(band.Labels, [.. Enumerable.Repeat(32_767, 30), .. Enumerable.Repeat(32_768, 30), .. Enumerable.Repeat(65_534, 30)]);
+        band.Harness.Check(band.Of(1, 90));
+    }
+
     [Test]
     public void What_lies_beyond_the_band_is_not_counted()
     {

@@ -6,8 +6,9 @@ namespace GroupViT.Tests.Kernels;
 /// <summary>The float32 product from shared memory, on the simulator that plays a CUDA device; on a card, the same.</summary>
 internal sealed class SharedMatMulTests
 {
-    private static readonly TestDevice Pascal = new("simulator of compute 6.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(60, 1));
-    private static readonly TestDevice Ampere = new("simulator of compute 8.0, one multiprocessor", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1));
+    // No multiprocessors are filled by any number of groups: the wide shape.
+    private static readonly TestDevice Pascal = new("simulator of compute 6.0, small", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(60, 0));
+    private static readonly TestDevice Ampere = new("simulator of compute 8.0, small", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 0));
     private static readonly TestDevice LargePascal = new("simulator of compute 6.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(60, 1000));
     private static readonly TestDevice LargeAmpere = new("simulator of compute 8.0", DeviceKind.Simulator, () => GpuDevice.OpenEmulator(80, 1000));
 
@@ -154,8 +155,29 @@ internal sealed class SharedMatMulTests
         }
     }
 
+    // Tiles run over each picture's rows where they do not follow one another.
+    [TestCaseSource(nameof(Devices)), Category("Simulator")]
+    public void Pictures_whose_rows_lie_apart_are_multiplied_one_by_one(TestDevice device)
+    {
+        OperationHarness harness = new(device, 41);
+        MatMul together = Product(harness, 5, 4, 128, batch: 3);
+        MatMul apart = together with { A = Tensor.Float("tokens", 3, 9, 128).View().RowRange(2, 5) };
+        MatMul same = together with { A = Tensor.Float("one", 1, 5, 128).View().Repeat(3) };
+        Assert.That(GpuMatMul.TileRows(together), Is.EqualTo(15));
+        foreach (MatMul product in (MatMul[])[together, apart, same])
+        {
+            Assert.That(GpuMatMul.TileRows(product), Is.EqualTo(product == together ? 15 : 5));
+            RequireShared(device, product);
+            harness.Check(product);
+        }
+    }
+
+    // And the shape of group that a test's name promises.
     private static void RequireShared(TestDevice device, MatMul product)
-        => Assert.That(KernelChoice.Product(((GpuDevice)device.Device).Facts, product).Kernel, Is.EqualTo(ProductKernel.SharedTiles));
+    {
+        DeviceFacts facts = ((GpuDevice)device.Device).Facts;
+        Assert.That(LaunchedKernels.Of(device, product), Does.StartWith("SharedMatMul.").And.Contain(facts.Multiprocessors == 0 ? "WideShared" : "DeepShared"));
+    }
 
     private static MatMul Product(OperationHarness harness, int m, int n, int k, int batch = 1)
         => new(Tensor.Float("a", batch, m, k), harness.Constant("b", n, k).View().Repeat(batch), Tensor.Float("y", batch, m, n)) { TransposeB = true };

@@ -118,7 +118,7 @@ internal sealed class TensorMatMulTests
     public void All_three_sizes_of_tile_give_the_same_bits()
     {
         const WeightFormat format = WeightFormat.BFloat16;
-        MatMul product = Product(new OperationHarness(Many, 3), 65, 4, 256, format);
+        MatMul product = Product(new OperationHarness(Many, 3), 65, 4, 128, format);
         Kept(product.A.Tensor, format);
         Assert.That(LaunchedKernels.Of(Many, product), Does.Contain("PairTile, AsyncTileCopy, DeepHalves, WarpTile"));
         Assert.That(LaunchedKernels.Of(One, product), Does.Contain("PairTile, AsyncTileCopy, WidePairs, WarpTile"));
@@ -126,6 +126,25 @@ internal sealed class TensorMatMulTests
         uint[] deep = new OperationHarness(Many, 5).Run(product)[product.Y.Tensor];
         Assert.That(new OperationHarness(One, 5).Run(product)[product.Y.Tensor], Is.EqualTo(deep), "wide");
         Assert.That(new OperationHarness(Few, 5).Run(product)[product.Y.Tensor], Is.EqualTo(deep), "tall");
+    }
+
+    // Four steps of each part of K: more than there are stages, so that the ring comes round.
+    [TestCase(80, WeightFormat.BFloat16, "DeepHalves"), TestCase(75, WeightFormat.Float16, "DeepPairs")]
+    [Category("Simulator")]
+    public void Every_stage_is_filled_again(int compute, WeightFormat format, string shape)
+    {
+        TestDevice device = compute == 80 ? Many : Turing;
+        OperationHarness harness = new(device, 43) { Values = Values.Ties };
+        MatMul product = Product(harness, 5, 4, 512, format);
+        Kept(product.A.Tensor, format);
+        Assert.That(LaunchedKernels.Of(device, product), Does.Contain($"PairTile, {(compute == 80 ? "Async" : "Plain")}TileCopy, {shape}"));
+        ExactProduct.Check(device, exact =>
+        {
+            MatMul made = Product(exact, 5, 4, 512, format);
+            Kept(made.A.Tensor, format);
+            return made;
+        });
+        harness.Check(product);
     }
 
     // Tiles run over the rows of all pictures where they follow one another, and else over each one's.

@@ -40,7 +40,7 @@ internal static class RaceCases
         new("Softmax", _ => new Softmax(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150))),
         new("Softmax in place, fewer columns than threads", _ => new Softmax(Tensor.Float("x", 1, 2, 37), Tensor.Float("y", 1, 2, 37))) { InPlace = true },
         new("NormalizeRows", _ => new NormalizeRows(Tensor.Float("x", 2, 2, 150), Tensor.Float("y", 2, 2, 150), 1e-12f)),
-        // Six steps of a part of K: each of the three stages is filled again while others are read.
+        // Six steps of a part of K: each of the two stages is filled again, from registers, while the other is read.
         new("SharedMatMul, deep, every stage filled again", harness => Product(harness, 9, 12, 384)) { Multiprocessors = 132 },
         new("SharedMatMul, wide, with all that follows a sum", harness => Product(harness, 9, 12, 128) with { Bias = harness.Vector("bias", 12), Activation = Activation.Gelu, Residual = Tensor.Float("residual", 1, 9, 12) })
         { Multiprocessors = 0 },
