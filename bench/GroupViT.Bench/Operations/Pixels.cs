@@ -20,3 +20,6 @@ public class PixelLabelsBenchmark() : OperationBenchmark("PixelLabels");
 
 /// <summary>Embeddings to the score of every label for every group.</summary>
 public class LabelScoresBenchmark() : OperationBenchmark("LabelScores");
+
+/// <summary>Labels and scores to each label's pixels and their sum.</summary>
+public class LabelSumsBenchmark() : OperationBenchmark("LabelSums");

@@ -1,4 +1,5 @@
 using GroupViT.Bench.Ceilings;
+using GroupViT.Bench.Workloads;
 using GroupViT.Kernels;
 using GroupViT.Kernels.Devices;
 using GroupViT.Native;
@@ -93,6 +94,16 @@ internal static class KernelInventory
         grouping.Output("means", means);
         using ConstantPool constants = device.CreateConstants(new MemoryAccount());
         using Worker worker = device.CreateWorker(null, constants, 1);
+        foreach (WeightFormat format in device.Facts.Formats)
+        {
+            Tensor rows = Tensor.Float("rows", 1, 64 * 260, 384);
+            MatMul product = new(rows, Tensor.Constant("weight", 1536, 384, _ => { }).View(), Tensor.Float("hidden", 1, 64 * 260, 1536)) { TransposeB = true, WeightFormat = format, RoundsFactors = true };
+            if (OnePartProduct.Fits(product, device.Facts))
+            {
+                rows.KeepAs(format);
+                worker.Prepare(new OnePartProduct(product), new Dictionary<Tensor, long>());
+            }
+        }
         new CeilingSteps(new GpuBinding((GpuWorker)worker, new Dictionary<Tensor, long>())).PrepareAll();
         foreach (Graph graph in (Graph[])
             [

@@ -60,9 +60,16 @@ internal sealed class SoakTests
         LabelBank bank = session.EncodeLabels(["grass", "sky", "horse", "tree"]);
         SegmentationOptions rules = new() { ShortSide = 56 };
         SoakJob[] jobs = [.. ((string[])["meadow.png", "street.png"]).Select(name => new SoakJob(session, bank, rules, Picture.FromFile(Fixtures.Samples(name)).Image))];
-        SoakPhase load = Soak.Run("load", jobs, Enum.GetValues<SoakWay>(), callers: 3, TimeSpan.FromSeconds(1));
+        SoakPhase load = Load(1);
+        // A busy machine gets more time.
+        for (int seconds = 2; seconds <= 32 && load.Milliseconds is not { Count: > 3 }; seconds *= 2)
+        {
+            load = Load(seconds);
+        }
         Assert.That((load.Wrong, load.Errors.Count, load.Cancelled, load.Milliseconds?.Count > 3), Is.EqualTo((0L, 0, 0L, true)), string.Join('\n', load.Errors));
         Assert.That(load.Rss, Is.Not.Empty.And.All.Positive);
+
+        SoakPhase Load(int seconds) => Soak.Run("load", jobs, Enum.GetValues<SoakWay>(), callers: 3, TimeSpan.FromSeconds(seconds));
 
         // A job whose first answer is another picture's must be found out, whichever way it is asked.
         Picture meadow = Picture.FromFile(Fixtures.Samples("meadow.png"));
